@@ -1,0 +1,28 @@
+# A room is a folder of src/: one static library, `moiety_NAME`, of all its sources.
+function(add_room name)
+  cmake_parse_arguments(ROOM "" "" "USES" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
+  if(sources)
+    add_library(moiety_${name} STATIC ${sources})
+    target_include_directories(moiety_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(moiety_${name} PUBLIC ${ROOM_USES})
+  else()
+    add_library(moiety_${name} INTERFACE)
+    target_include_directories(moiety_${name} INTERFACE ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(moiety_${name} INTERFACE ${ROOM_USES})
+  endif()
+endfunction()
+
+# The tests of a room: one program, `NAME_test`, of all of tests/NAME/*_test.cc.
+function(add_room_tests name)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${name}/*.cc)
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(${name}_test ${sources})
+  target_include_directories(${name}_test PRIVATE ${CMAKE_SOURCE_DIR})
+  target_compile_definitions(${name}_test PRIVATE
+    MOIETY_SOURCE_DIR="${CMAKE_SOURCE_DIR}" MOIETY_BINARY_DIR="${CMAKE_BINARY_DIR}" MOIETY_SHARED_DIR="${MOIETY_SHARED}")
+  target_link_libraries(${name}_test PRIVATE moiety_${name} GTest::gtest GTest::gtest_main)
+  add_test(NAME ${name} COMMAND ${name}_test)
+endfunction()

@@ -1,0 +1,28 @@
+// A fixed team of threads that works through index ranges.
+#pragma once
+#include <cstddef>
+#include <functional>
+#include <memory>
+
+namespace moiety {
+
+// CPUs that affinity and cgroup quota allow, hyperthreads counted once.
+size_t default_thread_count();
+
+class Workers {
+ public:
+  explicit Workers(size_t threads);  // this many in all, the caller among them
+  ~Workers();
+  size_t size() const;
+
+  // Calls work(begin, end, worker) on disjoint ranges that cover [0, count), each a multiple of `grain` long but the last;
+  // worker < size(). Which worker gets which range is open, so no result may depend on it. Returns when all is done; the first
+  // exception of a worker is thrown here. One call at a time; calls do not nest.
+  void run(size_t count, size_t grain, const std::function<void(size_t begin, size_t end, size_t worker)>& work);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace moiety

@@ -1,0 +1,43 @@
+// GGUF, versions 2 and 3, little-endian, in one file or several: mapped, never read whole.
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "formats/metadata.h"
+#include "formats/tensor.h"
+
+namespace moiety {
+
+class GgufFile {
+ public:
+  // `path`: the file, or the first of several shards (`name-00001-of-00003.gguf`). Checks every offset, size and count before
+  // it is believed. The tensors' bytes live as long as this object.
+  static GgufFile open(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return path_; }
+  const Metadata& metadata() const { return metadata_; }
+  const std::vector<Tensor>& tensors() const { return tensors_; }
+  const Tensor* find(std::string_view name) const;
+
+ private:
+  std::filesystem::path path_;
+  Metadata metadata_;
+  std::vector<Tensor> tensors_;
+  std::shared_ptr<void> mapping_;
+};
+
+// A tensor to be written: its place is planned first, its bytes are asked for when their turn comes.
+struct GgufPlannedTensor {
+  std::string name;
+  TensorType type;
+  std::vector<uint64_t> shape;  // outermost first
+  std::function<void(std::span<std::byte>)> fill;
+};
+
+// Writes version 3, aligned to `general.alignment` (32 if unset), under a temporary name that becomes `path` at the end.
+void write_gguf(const std::filesystem::path& path, const Metadata& metadata, std::span<const GgufPlannedTensor> tensors);
+
+}  // namespace moiety

@@ -1,0 +1,21 @@
+// Weights times activations: the one product that everything else calls.
+#pragma once
+#include <span>
+
+#include "base/threads.h"
+#include "kernels/matrix.h"
+
+namespace moiety {
+
+// y[t, r] = sum over c of W[r, c] x[t, c], in float32: W is decoded exactly, products and sums are float32.
+// The order of a sum depends on W.cols and the instruction set alone, so that a row of x gives the same bits whatever other
+// rows stand beside it, however many threads run, and whichever slice of W's rows is asked for.
+void matmul(const Matrix& w, ConstRows x, Rows y, Workers& workers);
+
+// The same on the calling thread, for rows [begin, end) of W only: y[t, r - begin]. `scratch` is at least [w.cols].
+void matmul_rows(const Matrix& w, size_t begin, size_t end, ConstRows x, Rows y, std::span<float> scratch);
+
+// The dot product in the order that matmul uses.
+float dot(const float* a, const float* b, size_t n);
+
+}  // namespace moiety

@@ -1,0 +1,30 @@
+// What stands between the matrix products: norms, activations, rotations. One row at a time; the caller spreads rows over threads.
+#pragma once
+#include <cstddef>
+#include <span>
+
+namespace moiety {
+
+// out may be the same span as x. An empty weight (or bias) is left out.
+// x / sqrt(mean(x^2) + eps) * weight
+void rms_norm(std::span<const float> x, std::span<const float> weight, float eps, std::span<float> out);
+// (x - mean) / sqrt(variance + eps) * weight + bias
+void layer_norm(std::span<const float> x, std::span<const float> weight, std::span<const float> bias, float eps, std::span<float> out);
+// x / sqrt(sum(x^2) + eps)
+void l2_norm(std::span<const float> x, float eps, std::span<float> out);
+void softmax(std::span<float> x);
+
+float sigmoid(float x);
+float silu(float x);
+float gelu(float x);       // by erf
+float gelu_tanh(float x);  // by the tanh approximation
+float softplus(float x);
+
+void add(std::span<float> x, std::span<const float> y);                   // x += y
+void add_scaled(std::span<float> x, std::span<const float> y, float s);   // x += s y
+void scale(std::span<float> x, float s);
+
+// Rotates pairs of x[0, 2 * cosines.size()): (x[i], x[i + n]) with n = cosines.size(), or (x[2i], x[2i + 1]) if interleaved.
+void rotate(std::span<float> x, std::span<const float> cosines, std::span<const float> sines, bool interleaved);
+
+}  // namespace moiety

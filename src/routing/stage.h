@@ -1,0 +1,77 @@
+// A stage of a routing pipeline edits one row's list of candidates; what is left at the end is the plan.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "routing/plan.h"
+
+namespace moiety {
+
+struct Candidate {
+  uint32_t expert;
+  float choose;  // decides the selection
+  float weigh;   // becomes the weight
+};
+
+struct EarlierSite {  // what an earlier site of the same row saw and chose
+  uint32_t site;
+  std::span<const Candidate> scored;
+  std::span<const Choice> chosen;
+};
+
+struct SequenceContext {
+  uint64_t seed = 0;
+  std::span<const int32_t> ids;   // token ids up to the row's
+  std::span<const float> task;    // a vector per sequence, or empty
+  std::span<float> memory;        // this site's memory of the sequence, written in position order
+};
+
+// One row: a token, a sub-token or a slot. The engine fills only what some stage needs.
+struct RoutingInput {
+  uint32_t site = 0, layer = 0, position = 0, part = 0;
+  std::span<const int32_t> tags;
+  std::span<const float> features;  // the router's input [d_model]
+  std::span<const float> carry;     // recurrent state along depth, reset at layer 0
+  std::span<const EarlierSite> earlier;
+  std::span<const uint8_t> resident;
+  float attention_received = 0;
+  SequenceContext* sequence = nullptr;
+};
+
+// What a stage asks the engine to fill, as a set of bits.
+namespace needs {
+inline constexpr uint32_t features = 1, carry = 2, earlier = 4, sequence = 8, resident = 16, tags = 32;
+}
+
+enum class Mark : uint8_t { row, batch, future, residency, training };  // every mark but row needs consent
+
+// The site's own tensors, as float32: for stages that a model parameterises (`bias`, `linear`).
+struct SiteTensors {
+  std::function<std::span<const float>(std::string_view name)> find;  // empty if the model has none of that name
+};
+
+// Sees one row, so it cannot leak.
+class RowStage {
+ public:
+  virtual ~RowStage() = default;
+  virtual uint32_t needs() const { return 0; }
+  virtual Mark mark() const { return Mark::row; }
+  virtual size_t carry_size() const { return 0; }   // floats that go from site to site
+  virtual size_t memory_size() const { return 0; }  // floats kept per sequence and site
+  virtual void forward(const RoutingInput&, std::vector<Candidate>&, std::span<float> carry_out) const = 0;
+};
+
+// Sees all rows of one cohort (one request) at one site, by position.
+class CohortStage {
+ public:
+  virtual ~CohortStage() = default;
+  virtual Mark mark() const { return Mark::batch; }
+  virtual void forward(std::span<const RoutingInput>, std::span<std::vector<Candidate>>) const = 0;
+};
+
+}  // namespace moiety
