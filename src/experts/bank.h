@@ -1,0 +1,77 @@
+// From ids to weights: the expert plane.
+//
+// A bank answers to ids [0, size()). It leases many at once and hands out each view as it arrives, in any order. Several ids may
+// stand for one record, several sites may share a bank, and a bank may wrap another. A view lives as long as its lease.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/matrix.h"
+
+namespace moiety {
+
+enum class ExpertKind : uint16_t {
+  ffn,        // gate, up, down and perhaps their biases
+  zero,       // the output is the input: no parts
+  attention,  // query and output projections
+};
+std::string_view expert_kind_name(ExpertKind kind);
+
+enum class PartRole : uint16_t { gate, up, down, gate_bias, up_bias, down_bias, query, output };
+
+struct Part {
+  PartRole role;
+  Matrix matrix;  // a bias is a matrix of one row
+};
+
+struct ExpertView {
+  ExpertKind kind = ExpertKind::ffn;
+  std::span<const Part> parts;
+
+  const Matrix* find(PartRole role) const {
+    for (const Part& part : parts)
+      if (part.role == role) return &part.matrix;
+    return nullptr;
+  }
+  uint64_t bytes() const;
+};
+
+class Lease {
+ public:
+  static constexpr size_t none = SIZE_MAX;
+  virtual ~Lease() = default;
+  // Position in the leased ids of one that has arrived and was not returned before; waits for it. `none` when all were returned.
+  virtual size_t wait_any() = 0;
+  // The view of the i-th leased id, once wait_any has returned i.
+  virtual const ExpertView& view(size_t i) = 0;
+};
+
+class ExpertBank {
+ public:
+  virtual ~ExpertBank() = default;
+  virtual uint32_t size() const = 0;
+  // The id that stands for the same weights; ids with equal records are one expert. By default each id is its own.
+  virtual uint32_t record(uint32_t id) const { return id; }
+  virtual std::unique_ptr<Lease> lease(std::span<const uint32_t> ids) = 0;
+  virtual void hint(std::span<const uint32_t> ids, float urgency) { (void)ids, (void)urgency; }
+};
+
+// All experts in memory, or in a mapped file.
+class MemoryBank : public ExpertBank {
+ public:
+  struct Expert {
+    ExpertKind kind = ExpertKind::ffn;
+    std::vector<Part> parts;
+  };
+  explicit MemoryBank(std::vector<Expert> experts) : experts_(std::move(experts)) {}
+  uint32_t size() const override { return static_cast<uint32_t>(experts_.size()); }
+  std::unique_ptr<Lease> lease(std::span<const uint32_t> ids) override;
+
+ private:
+  std::vector<Expert> experts_;
+};
+
+}  // namespace moiety

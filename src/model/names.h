@@ -1,0 +1,47 @@
+// Where a tensor of the model lies in a checkpoint: canonical names (GGUF's) against the names and layouts of each format.
+//
+// Every tensor has one canonical name and shape, whatever file it comes from:
+//   vectors  [n]                      attn_norm.weight, attn_q.bias, attn_sinks.weight …
+//   matrices [rows, cols]             attn_q.weight, ffn_gate.weight …
+//   stacks   [count, rows, cols]      ffn_gate_exps.weight (by expert), attn_k_b.weight (by head) …
+// A row of the table says how one format stores it. The same row reads (as a strided view, without a copy where the numbers of a
+// row lie together) and writes.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/config.h"
+
+namespace moiety {
+
+// Which rows of the stored matrix are the canonical ones.
+enum class Slice : uint8_t {
+  all,
+  first_half, second_half,                // gate and up in one tensor
+  even, odd,                              // gate and up interleaved
+  query, key, value,                      // q, k, v in one tensor, one after another
+  key_nope, head_value,                   // latent attention's kv_b: by head, [nope + value, rank]
+  delta_query, delta_key, delta_value, delta_gate,  // qwen3_next's in_proj_qkvz: by key head
+  delta_beta, delta_decay,                          // and in_proj_ba
+};
+
+enum class Adjust : uint8_t { none, plus_one, minus_exp };  // canonical = stored + 1, or -exp(stored)
+
+struct TensorName {
+  const char* canonical;  // without "blk.N." where `stored` has {l}; "ffn_gate_exps.weight"
+  const char* stored;     // {l} layer, {p} part of the layer, {e} expert: one tensor each
+  Slice slice = Slice::all;
+  bool transposed = false;  // stored matrix is [cols, rows]
+  Adjust adjust = Adjust::none;
+};
+
+// Rows of this family, most special first: the first whose stored tensor exists in the file is taken.
+std::vector<TensorName> hf_names(const Config& config);
+std::vector<TensorName> gguf_names(const Config& config);
+
+// "blk.3.attn_q.weight" for a block, the bare name for the model's own tensors. Blocks are entries of the schedule.
+std::string canonical_name(std::string_view name, int block);
+
+}  // namespace moiety
