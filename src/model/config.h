@@ -65,6 +65,7 @@ struct SiteConfig {
   bool shared_gate = false;    // shared output times sigmoid(gate x)
   bool weight_on_input = false;
   float output_scale = 1;      // times (experts + shared)
+  bool output_bias = false;    // added to the combined output
   uint32_t add_after_blocks = 0;  // the output joins the residual this many blocks later
 };
 
@@ -98,6 +99,7 @@ struct Config {
   QkNorm qk_norm = QkNorm::none;
   bool qk_norm_after_rope = false;
   float clip_qkv = 0;  // 0: none
+  bool sinks = false;  // a learned logit per head that joins the softmax denominator
   OutputGate output_gate = OutputGate::none;
   float temperature_floor = 0, temperature_scale = 0;  // q times log1p(floor((position + 1) / floor)) scale + 1
   std::vector<Rope> ropes;
@@ -119,6 +121,9 @@ struct Config {
 
   float embedding_scale = 1, residual_scale = 1, logit_scale = 1;
   bool tied_output = false;
+  // Which optional tensors the checkpoint has.
+  bool qkv_bias = false, attention_output_bias = false, ffn_bias = false, expert_bias = false, router_bias = false;
+  bool norm_bias = false, head_bias = false, conv_bias = false;
   std::vector<BlockConfig> blocks;
 
   int32_t bos = -1;

@@ -8,9 +8,9 @@
 namespace moiety {
 
 struct Family {
-  const char* name;                      // model_type in config.json
-  std::vector<const char*> aliases;      // other model_types that mean the same
-  const char* gguf;                      // general.architecture, or null where llama.cpp has none (then "moiety-" + name)
+  std::string_view name;                 // model_type in config.json
+  std::vector<std::string_view> aliases = {};     // other model_types that mean the same
+  const char* gguf;                   // general.architecture, or null where llama.cpp has none (then "moiety-" + name)
   NormKind norm = NormKind::rms;
   NormPlacement placement = NormPlacement::pre;
   QkNorm qk_norm = QkNorm::none;

@@ -30,8 +30,8 @@ enum class Slice : uint8_t {
 enum class Adjust : uint8_t { none, plus_one, minus_exp };  // canonical = stored + 1, or -exp(stored)
 
 struct TensorName {
-  const char* canonical;  // without "blk.N." where `stored` has {l}; "ffn_gate_exps.weight"
-  const char* stored;     // {l} layer, {p} part of the layer, {e} expert: one tensor each
+  std::string canonical;  // without "blk.N." where `stored` has {l}; "ffn_gate_exps.weight"
+  std::string stored;     // {l} layer, {p} part of the layer, {e} expert: one tensor each
   Slice slice = Slice::all;
   bool transposed = false;  // stored matrix is [cols, rows]
   Adjust adjust = Adjust::none;

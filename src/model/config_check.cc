@@ -1,0 +1,69 @@
+#include "model/config_check.h"
+
+#include "base/error.h"
+
+namespace moiety {
+namespace {
+
+constexpr uint32_t max_width = 1u << 20, max_experts = 1u << 20, max_vocab = 1u << 24;
+
+void check_range(const std::string& origin, const char* what, uint64_t value, uint64_t low, uint64_t high) {
+  if (value < low || value > high) throw Error("{}: {} is {}; it must lie between {} and {}", origin, what, value, low, high);
+}
+
+void check_site(const SiteConfig& s, const std::string& origin, uint32_t layer) {
+  const uint64_t ids = uint64_t{s.experts} + s.zero_experts;
+  check_range(origin, "the number of experts", ids, 1, max_experts);
+  check_range(origin, "the width of an expert", s.width, 1, max_width);
+  check_range(origin, "the width of the shared expert", s.shared_width, 0, max_width);
+  if (s.router.top_k < 1 || s.router.top_k > ids)
+    throw Error("{}: layer {}: {} experts per token of {} experts", origin, layer, s.router.top_k, ids);
+  if (s.router.groups > 1) {
+    if (ids % s.router.groups != 0) throw Error("{}: {} experts do not divide into {} groups", origin, ids, s.router.groups);
+    check_range(origin, "the number of chosen groups", s.router.top_groups, 1, s.router.groups);
+    if (uint64_t{s.router.top_groups} * (ids / s.router.groups) < s.router.top_k)
+      throw Error("{}: {} groups of {} experts hold fewer than the {} that are chosen", origin, s.router.top_groups,
+                  ids / s.router.groups, s.router.top_k);
+  }
+}
+
+}  // namespace
+
+void check_config(const Config& c, const std::string& origin) {
+  check_range(origin, "the model's width", c.d_model, 1, max_width);
+  check_range(origin, "the vocabulary", c.vocab, 1, max_vocab);
+  check_range(origin, "the trained context", c.context, 1, 1u << 30);
+  check_range(origin, "the number of heads", c.heads, 1, 65536);
+  check_range(origin, "the number of key heads", c.kv_heads, 1, c.heads);
+  check_range(origin, "the size of a head", c.key_size, 1, 65536);
+  check_range(origin, "the size of a head's values", c.value_size, 1, 65536);
+  check_range(origin, "the rank of latent queries", c.q_rank, 0, max_width);
+  check_range(origin, "the rank of latent keys", c.kv_rank, 0, max_width);
+  if (c.heads % c.kv_heads != 0) throw Error("{}: {} heads do not divide among {} key heads", origin, c.heads, c.kv_heads);
+  if (c.rope_key_size > c.key_size) throw Error("{}: the rope part of a head is wider than the head", origin);
+  for (const Rope& rope : c.ropes) {
+    if (rope.size % 2 != 0 || rope.size > c.key_size)
+      throw Error("{}: {} rotating numbers in a head of {}", origin, rope.size, c.key_size);
+    if (!(rope.theta > 0) || !(rope.factor > 0)) throw Error("{}: rope theta and factor must be positive", origin);
+  }
+  for (const BlockConfig& b : c.blocks) {
+    const bool recurrent = b.mixer == Mixer::short_convolution || b.mixer == Mixer::gated_delta || b.mixer == Mixer::kimi_delta;
+    if (recurrent) check_range(origin, "the length of the convolution", c.conv_length, 1, 1024);
+    if (b.mixer == Mixer::gated_delta || b.mixer == Mixer::kimi_delta) {
+      check_range(origin, "the number of delta key heads", c.delta_key_heads, 1, 65536);
+      check_range(origin, "the number of delta value heads", c.delta_value_heads, 1, 65536);
+      check_range(origin, "the size of a delta key head", c.delta_key_size, 1, 65536);
+      check_range(origin, "the size of a delta value head", c.delta_value_size, 1, 65536);
+      if (c.delta_value_heads % c.delta_key_heads != 0)
+        throw Error("{}: {} delta value heads do not divide among {} key heads", origin, c.delta_value_heads, c.delta_key_heads);
+    }
+    if (b.rope >= static_cast<int>(c.ropes.size())) throw Error("{}: layer {} wants a rope that is not there", origin, b.layer);
+    if (b.mask != Mask::causal) check_range(origin, "the attention window", b.window, 1, 1u << 30);
+    if (b.ffn_width == 0 && !b.experts) throw Error("{}: layer {} has neither FFN nor experts", origin, b.layer);
+    check_range(origin, "the width of the FFN", b.ffn_width, 0, max_width);
+    if (b.experts) check_site(*b.experts, origin, b.layer);
+  }
+  if (c.attention_experts) check_site(*c.attention_experts, origin, 0);
+}
+
+}  // namespace moiety

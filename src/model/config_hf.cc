@@ -1,0 +1,385 @@
+#include "model/config_hf.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "model/config_check.h"
+#include "model/family.h"
+#include "model/keys.h"
+#include "model/rope_hf.h"
+
+namespace moiety {
+namespace {
+
+Activation activation_of(const std::string& name, const std::string& origin) {
+  if (name == "silu" || name == "swish") return Activation::silu;
+  if (name == "gelu") return Activation::gelu;
+  if (name == "gelu_pytorch_tanh" || name == "gelu_new" || name == "gelu_tanh") return Activation::gelu_tanh;
+  if (name == "relu") return Activation::relu;
+  throw Error("{}: activation '{}' is not known; silu, gelu, gelu_pytorch_tanh and relu are", origin, name);
+}
+
+void read_sizes(const Keys& keys, Config& c) {
+  c.d_model = keys.required({"hidden_size", "d_model"});
+  c.vocab = keys.required({"vocab_size"});
+  c.context = keys.count_or({"max_position_embeddings", "max_seq_len", "model_max_length", "seq_length"}, 2048);
+  // jetmoe counts query heads over its chosen experts; a token has kv_heads of them for each.
+  c.heads = keys.required({"num_attention_heads", "n_heads"});
+  c.kv_heads = keys.inside("attn_config").count({"kv_n_heads"}).value_or(keys.count_or({"num_key_value_heads"}, c.heads));
+  if (c.heads == 0) throw Error("{}: key num_attention_heads is 0", keys.origin());
+  c.key_size = keys.count_or({"head_dim", "kv_channels"}, c.d_model / c.heads);
+  c.value_size = c.key_size;
+  c.attention_scale = static_cast<float>(1 / std::sqrt(static_cast<double>(c.key_size)));
+  c.norm_epsilon = static_cast<float>(keys.number({"rms_norm_eps", "layer_norm_eps", "norm_eps", "layer_norm_epsilon"}, 1e-6));
+  c.tied_output = keys.flag({"tie_word_embeddings", "tie_embedding"}, false);
+  c.activation = activation_of(keys.text({"hidden_act", "hidden_activation", "activation_function"}, "silu"), keys.origin());
+}
+
+void read_ids(const Keys& keys, const Keys& generation, Config& c) {
+  for (const Keys* source : {&generation, &keys}) {
+    if (const nlohmann::json* eos = source->find({"eos_token_id"})) {
+      auto add = [&](const nlohmann::json& id) {
+        if (id.is_number_integer() && !std::ranges::count(c.end_ids, id.get<int32_t>())) c.end_ids.push_back(id.get<int32_t>());
+      };
+      if (eos->is_array()) std::ranges::for_each(*eos, add);
+      else add(*eos);
+    }
+  }
+  if (const nlohmann::json* bos = keys.find({"bos_token_id"}); bos && bos->is_number_integer()) c.bos = bos->get<int32_t>();
+}
+
+// Latent attention (DeepSeek-V2, arXiv 2405.04434).
+void read_latent(const Keys& keys, Config& c) {
+  c.q_rank = keys.count_or({"q_lora_rank"}, 0);
+  c.kv_rank = keys.required({"kv_lora_rank"});
+  c.rope_key_size = keys.required({"qk_rope_head_dim"});
+  c.key_size = keys.required({"qk_nope_head_dim"}) + c.rope_key_size;
+  c.value_size = keys.required({"v_head_dim"});
+  c.kv_heads = c.heads;
+  double scale = 1 / std::sqrt(static_cast<double>(c.key_size));
+  const Rope rope = read_rope(keys, c.rope_key_size);
+  const double all_dim = rope_parameters(keys).number({"mscale_all_dim"}, 0);
+  if (rope.scaling == Rope::Scaling::yarn && all_dim != 0 && rope.factor > 1) {
+    const double mscale = 0.1 * all_dim * std::log(rope.factor) + 1;
+    scale *= mscale * mscale;
+  }
+  c.attention_scale = static_cast<float>(scale);
+}
+
+std::vector<bool> expert_layers(const Keys& keys, uint32_t layers) {
+  std::vector<bool> out(layers, true);
+  if (const std::vector<std::string> types = keys.texts({"mlp_layer_types"}); !types.empty()) {
+    for (size_t i = 0; i < layers; i++) out[i] = i < types.size() && types[i] == "sparse";
+    return out;
+  }
+  if (const nlohmann::json* list = keys.find({"moe_layers"}); list && list->is_array()) {  // llama4
+    for (size_t i = 0; i < layers; i++) out[i] = std::ranges::count(*list, nlohmann::json(i)) > 0;
+    return out;
+  }
+  const uint32_t dense_first = keys.count_or({"first_k_dense_replace", "num_dense_layers"}, 0);
+  const uint32_t frequency = std::max(1u, keys.count_or({"moe_layer_freq"}, 1));
+  const uint32_t step = std::max(1u, keys.count_or({"decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_interval"}, 1));
+  const uint32_t start = keys.count_or({"moe_layer_start_index"}, 0);
+  const double end = keys.number({"moe_layer_end_index"}, -1);
+  const std::vector<double> dense = keys.numbers({"mlp_only_layers"});
+  for (uint32_t i = 0; i < layers; i++)
+    out[i] = i >= dense_first && i % frequency == 0 && (i + 1) % step == 0 && i >= start && (end < 0 || i <= end) &&
+             !std::ranges::count(dense, double(i));
+  return out;
+}
+
+RouterConfig read_router(const Keys& keys, const Family& family, uint32_t layer) {
+  RouterConfig r;
+  const Keys ffn = keys.inside("ffn_config");  // dbrx
+  r.score = family.score;
+  r.top_k = ffn.count({"moe_top_k"}).value_or(keys.count_or({"num_experts_per_tok", "moe_topk", "moe_k"}, 2, layer));
+  r.choice_bias = family.choice_bias && keys.flag({"use_expert_bias", "use_routing_bias", "moe_router_enable_expert_bias"}, true);
+  r.renorm = keys.flag({"norm_topk_prob", "route_norm"}, family.renorm);
+  r.renorm_epsilon = family.renorm_epsilon;
+  r.scale = keys.number({"routed_scaling_factor", "route_scale"}, 1);
+  r.groups = std::max(1u, keys.count_or({"n_group", "num_expert_groups"}, 1));
+  r.top_groups = keys.count_or({"topk_group", "num_limited_groups"}, 1);
+  r.group_rank = RouterConfig::GroupRank::sum2;
+  r.jitter = keys.number({"router_jitter_noise"}, 0.01);
+  if (family.name == "deepseek_v2") {
+    r.renorm = false;  // the key is in the file, the model ignores it
+    r.group_rank = RouterConfig::GroupRank::max;
+    if (keys.text({"topk_method"}, "greedy") == "greedy") r.groups = 1;
+  }
+  if (family.name == "llama4_text" || r.score == RouterConfig::Score::chosen_softmax) r.renorm = false;
+  if (family.name == "cohere2_moe" && keys.text({"expert_selection_fn"}, "sigmoid") == "softmax")
+    r.score = RouterConfig::Score::chosen_softmax;
+  if (family.name == "dbrx") {
+    const std::optional<double> power = ffn.number({"moe_normalize_expert_weights"});
+    if (power && *power != 1) throw Error("{}: moe_normalize_expert_weights {}: only the sum (1) is known", keys.origin(), *power);
+    r.renorm = power.has_value();
+  }
+  if (r.groups <= 1) r.groups = r.top_groups = 1;
+  return r;
+}
+
+SiteConfig read_site(const Keys& keys, const Config& c, uint32_t layer) {
+  const Family& family = *c.family;
+  const Keys ffn = keys.inside("ffn_config");
+  SiteConfig s;
+  s.router = read_router(keys, family, layer);
+  s.experts = ffn.count({"moe_num_experts"})
+                  .value_or(keys.count_or({"num_local_experts", "n_routed_experts", "num_experts", "moe_num_experts"}, 0, layer));
+  if (s.experts == 0) throw Error("{}: the number of experts is missing (num_experts, num_local_experts …)", keys.origin());
+  s.zero_experts = keys.count_or({"zero_expert_num"}, 0);
+  if (s.zero_experts && keys.text({"zero_expert_type"}, "identity") != "identity")
+    throw Error("{}: zero_expert_type '{}': only identity is known", keys.origin(), keys.text({"zero_expert_type"}));
+  s.width = ffn.count({"ffn_hidden_size"})
+                .value_or(keys.count_or({"moe_intermediate_size", "expert_ffn_hidden_size", "intermediate_size"}, 0, layer));
+  if (family.name == "cohere2_moe" || family.name == "llama4_text" || family.name == "hunyuan_v1_moe")
+    s.width = keys.required({"intermediate_size"}, layer);
+  const uint32_t shared =
+      keys.count_or({"n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert"}, 0, layer);
+  s.shared_width = keys.count_or({"shared_expert_intermediate_size", "shared_intermediate_size"}, shared * s.width);
+  if (family.name == "bailing_hybrid" || family.name == "cohere2_moe") s.shared_width = shared * s.width;
+  // Transformers always builds one shared expert here; lists of other lengths exist in configurations, not in checkpoints.
+  if (family.name == "hunyuan_v1_moe") s.shared_width = std::max(1u, shared) * s.width;
+  if (family.name == "llama4_text") s.shared_width = s.width;
+  s.shared_gate = s.shared_width && (family.name == "qwen2_moe" || family.name == "qwen3_next");
+  s.weight_on_input = family.name == "llama4_text";
+  if (family.name == "cohere2_moe" && s.shared_width && keys.text({"shared_expert_combination_strategy"}, "average") == "average")
+    s.output_scale = 0.5f;
+  s.output_bias = family.name == "jetmoe";
+  return s;
+}
+
+uint32_t dense_width(const Keys& keys, const Family& family) {
+  if (family.name == "llama4_text") return keys.required({"intermediate_size_mlp"});
+  if (family.name == "cohere2_moe") return keys.count_or({"prefix_dense_intermediate_size", "intermediate_size"}, 0);
+  return keys.count_or({"intermediate_size", "ffn_hidden_size"}, 0);
+}
+
+// "sliding_attention", "full_attention", "chunked_attention", "linear_attention" or "conv" for each layer.
+std::vector<std::string> layer_types(const Keys& keys, const Family& family, uint32_t layers) {
+  std::vector<std::string> types = keys.texts({"layer_types"});
+  if (!types.empty()) {
+    if (types.size() < layers) throw Error("{}: layer_types has {} entries for {} layers", keys.origin(), types.size(), layers);
+    return types;
+  }
+  types.assign(layers, "full_attention");
+  auto every = [&](uint32_t period, const char* others) {
+    for (uint32_t i = 0; i < layers; i++)
+      if (period == 0 || (i + 1) % period != 0) types[i] = others;
+  };
+  const std::string_view name = family.name;
+  const bool window = keys.find({"sliding_window"}) && keys.count_or({"sliding_window"}, 0) > 0;
+  if (name == "gemma3_text") {
+    every(keys.count_or({"sliding_window_pattern", "_sliding_window_pattern"}, 6), "sliding_attention");
+  } else if (name == "exaone_moe" && window) {
+    const nlohmann::json* pattern = keys.find({"sliding_window_pattern"});
+    if (pattern && pattern->is_string()) {
+      const std::string letters = pattern->get<std::string>();
+      for (uint32_t i = 0; i < layers && !letters.empty(); i++)
+        if (letters[i % letters.size()] == 'L') types[i] = "sliding_attention";
+    } else {
+      every(keys.count_or({"sliding_window_pattern"}, 4), "sliding_attention");
+    }
+  } else if (name == "cohere2_moe") {
+    const uint32_t prefix = keys.count_or({"first_k_dense_replace"}, 0);
+    const uint32_t inside = std::max(1u, keys.count_or({"prefix_dense_sliding_window_pattern"}, 1));
+    const uint32_t after = std::max(1u, keys.count_or({"sliding_window_pattern"}, 4));
+    for (uint32_t i = 0; i < layers; i++)
+      if (i < prefix ? (i + 1) % inside != 0 : (i - prefix + 1) % after != 0) types[i] = "sliding_attention";
+  } else if (name == "afmoe") {
+    every(keys.count_or({"global_attn_every_n_layers"}, 4), "sliding_attention");
+  } else if (name == "gpt_oss") {
+    for (uint32_t i = 0; i < layers; i += 2) types[i] = "sliding_attention";
+  } else if (name == "qwen3_next") {
+    every(keys.count_or({"full_attention_interval"}, 4), "linear_attention");
+  } else if (name == "bailing_hybrid") {
+    every(keys.count_or({"layer_group_size"}, 6), "linear_attention");
+  } else if (name == "lfm2_moe") {
+    const std::vector<double> full = keys.numbers({"full_attn_idxs"});
+    if (full.empty()) throw Error("{}: layer_types (or full_attn_idxs) is missing", keys.origin());
+    for (uint32_t i = 0; i < layers; i++)
+      if (!std::ranges::count(full, double(i))) types[i] = "conv";
+  } else if (name == "llama4_text") {
+    const std::vector<double> rope = keys.numbers({"no_rope_layers"});  // 1: with rope, in spite of the name
+    const uint32_t interval = std::max(1u, keys.count_or({"no_rope_layer_interval"}, 4));
+    for (uint32_t i = 0; i < layers; i++)
+      if (i < rope.size() ? rope[i] != 0 : (i + 1) % interval != 0) types[i] = "chunked_attention";
+  } else if (name == "qwen2" || name == "qwen3" || name == "qwen2_moe" || name == "qwen3_moe" || name == "dots1") {
+    if (keys.flag({"use_sliding_window"}, name == "dots1" && window) && window)
+      for (uint32_t i = keys.count_or({"max_window_layers"}, layers); i < layers; i++) types[i] = "sliding_attention";
+  } else if (window && (name == "mistral" || name == "mixtral" || name == "phimoe" || name == "minimax_m2")) {
+    types.assign(layers, "sliding_attention");
+  }
+  return types;
+}
+
+void read_blocks(const Keys& keys, Config& c) {
+  const Family& family = *c.family;
+  const uint32_t layers = keys.required({"num_hidden_layers", "n_layers", "num_layers"});
+  if (layers == 0 || layers > 4096) throw Error("{}: {} layers", keys.origin(), layers);
+  const std::vector<std::string> types = layer_types(keys, family, layers);
+  const bool latent = keys.find({"kv_lora_rank"}) != nullptr;
+  const bool mixture = keys.find({"num_experts_per_tok", "moe_topk", "moe_k", "ffn_config"}) != nullptr &&
+                       !(family.name == "llama" || family.name == "mistral");
+  const std::vector<bool> sparse = mixture ? expert_layers(keys, layers) : std::vector<bool>(layers, false);
+  const std::vector<double> rope_layers = keys.numbers({"no_rope_layers"});
+
+  for (uint32_t i = 0; i < layers; i++) {
+    BlockConfig b;
+    b.layer = i;
+    const std::string& type = types[i];
+    const bool local = type == "sliding_attention", chunked = type == "chunked_attention";
+    b.mixer = family.name == "jetmoe" ? Mixer::expert_attention
+              : type == "conv"        ? Mixer::short_convolution
+              : type == "linear_attention"
+                  ? (family.name == "bailing_hybrid" ? Mixer::kimi_delta : Mixer::gated_delta)
+              : latent ? Mixer::latent_attention
+                       : Mixer::attention;
+    if (local) {
+      b.mask = Mask::window;
+      b.window = keys.required({"sliding_window"});
+    } else if (chunked) {
+      b.mask = Mask::chunk;
+      b.window = keys.count_or({"attention_chunk_size"}, 8192);
+    }
+    // Which layers rotate, and by which of the ropes.
+    if (family.name == "gemma3_text") b.rope = local ? 1 : 0;
+    if (family.name == "afmoe" && !local) b.rope = -1;
+    if (family.name == "exaone_moe" && !local && keys.find({"sliding_window"})) b.rope = -1;
+    if (family.name == "cohere2_moe" && !local && (sparse[i] || keys.count_or({"prefix_dense_sliding_window_pattern"}, 1) != 1))
+      b.rope = -1;
+    if (family.name == "llama4_text") {
+      const uint32_t interval = std::max(1u, keys.count_or({"no_rope_layer_interval"}, 4));
+      const bool rotates = i < rope_layers.size() ? rope_layers[i] != 0 : (i + 1) % interval != 0;
+      if (!rotates) b.rope = -1;
+      b.qk_norm = rotates;
+      b.query_temperature = !rotates && keys.flag({"attn_temperature_tuning"}, true);
+    }
+    if (sparse[i]) b.experts = read_site(keys, c, i);
+    else b.ffn_width = dense_width(keys, family);
+    if (family.name != "longcat_flash") {
+      c.blocks.push_back(b);
+      continue;
+    }
+    // Two blocks: the mixture listens to the first one's FFN input and joins after the second.
+    b.ffn_width = keys.required({"ffn_hidden_size"});
+    b.experts->add_after_blocks = 1;
+    c.blocks.push_back(b);
+    b.part = 1;
+    b.experts.reset();
+    c.blocks.push_back(b);
+  }
+}
+
+void read_biases(const Keys& keys, Config& c) {
+  const std::string_view name = c.family->name;
+  const bool attention = keys.flag({"attention_bias", "use_bias"}, false);
+  c.qkv_bias = name == "qwen2" || (name == "qwen2_moe" ? keys.flag({"qkv_bias"}, true) : attention || name == "gpt_oss");
+  c.attention_output_bias = name == "qwen2" || name == "qwen2_moe" || name == "glm4_moe" ? false : c.qkv_bias;
+  c.ffn_bias = keys.flag({"mlp_bias"}, false) || (name == "ernie4_5_moe" && keys.flag({"use_bias"}, false));
+  c.expert_bias = c.router_bias = name == "gpt_oss";
+  c.norm_bias = name == "phimoe";
+  c.head_bias = keys.flag({"lm_head_bias"}, false);
+  c.conv_bias = keys.flag({"conv_bias"}, false);
+}
+
+}  // namespace
+
+Config read_hf_config(const nlohmann::json& file, const nlohmann::json& generation, const std::string& origin) {
+  const Keys outer(file, origin);
+  const nlohmann::json* text = outer.find({"text_config", "language_config", "llm_config"});
+  if (text && !text->is_object()) throw Error("{}: text_config is not an object", origin);
+  const Keys keys(text ? *text : file, origin);
+  std::string type = keys.text({"model_type"}, outer.text({"model_type"}));
+  Config c;
+  c.family = find_family(type);
+  if (!c.family)
+    throw Error("{}: model_type '{}' is not a family that moiety knows; `moiety models --families` lists them", origin, type);
+  const std::string_view name = c.family->name;
+  c.norm = c.family->norm;
+  c.placement = c.family->placement;
+  c.qk_norm = c.family->qk_norm;
+  read_sizes(keys, c);
+  read_biases(keys, c);
+  read_ids(keys, Keys(generation, origin), c);
+  if (name == "dbrx") {
+    c.norm_epsilon = 1e-5f;  // not in the file
+    c.clip_qkv = static_cast<float>(keys.inside("attn_config").number({"clip_qkv"}, 0));
+  }
+  if (name == "cohere2_moe" && keys.find({"rms_norm_eps"})) c.norm = NormKind::rms;
+  else if (name == "cohere2_moe") c.norm_epsilon = static_cast<float>(keys.number({"layer_norm_eps"}, 1e-5));
+  if (name == "olmoe") c.clip_qkv = static_cast<float>(keys.number({"clip_qkv"}, 0));
+  if (name == "glm4_moe" && keys.flag({"use_qk_norm"}, false)) c.qk_norm = QkNorm::per_head;
+  if (name == "hunyuan_v1_moe") {
+    c.qk_norm_after_rope = true;
+    if (!keys.flag({"use_qk_norm"}, true)) c.qk_norm = QkNorm::none;
+  }
+  if (name == "minimax_m2" && !keys.flag({"use_qk_norm"}, true)) c.qk_norm = QkNorm::none;
+  if (name == "llama4_text") {
+    c.qk_norm = keys.flag({"use_qk_norm"}, true) ? QkNorm::l2 : QkNorm::none;
+    c.qk_norm_after_rope = true;
+    c.temperature_floor = static_cast<float>(keys.number({"floor_scale"}, 8192));
+    c.temperature_scale = static_cast<float>(keys.number({"attn_scale"}, 0.1));
+  }
+  if (name == "gpt_oss") {
+    c.activation = Activation::clamped_swiglu;
+    c.sinks = true;
+    c.swiglu_limit = static_cast<float>(keys.number({"swiglu_limit"}, 7));
+    c.swiglu_alpha = static_cast<float>(keys.number({"swiglu_alpha"}, 1.702));
+  }
+  if (name == "gemma3_text") {
+    c.attention_scale = static_cast<float>(1 / std::sqrt(keys.number({"query_pre_attn_scalar"}, c.key_size)));
+    c.attention_softcap = static_cast<float>(keys.number({"attn_logit_softcapping"}, 0));
+    c.final_softcap = static_cast<float>(keys.number({"final_logit_softcapping"}, 0));
+    if (!keys.find({"tie_word_embeddings"})) c.tied_output = true;
+  }
+  if (name == "gemma3_text" || (name == "afmoe" && keys.flag({"mup_enabled"}, false)))
+    c.embedding_scale = static_cast<float>(std::sqrt(static_cast<double>(c.d_model)));
+  if (name == "granitemoe" || name == "granitemoeshared") {
+    c.attention_scale = static_cast<float>(keys.number({"attention_multiplier"}, 1));
+    c.embedding_scale = static_cast<float>(keys.number({"embedding_multiplier"}, 1));
+    c.residual_scale = static_cast<float>(keys.number({"residual_multiplier"}, 1));
+    c.logit_scale = static_cast<float>(1 / keys.number({"logits_scaling"}, 1));
+  }
+  if (name == "cohere2_moe") {
+    c.logit_scale = static_cast<float>(keys.number({"logit_scale"}, 0.0625));
+    if (!keys.find({"tie_word_embeddings"})) c.tied_output = true;
+  }
+  if (name == "qwen3_next") c.output_gate = OutputGate::in_query;
+  if (name == "afmoe") c.output_gate = OutputGate::per_element;
+  if (name == "bailing_hybrid") c.output_gate = OutputGate::per_head;
+  if (keys.find({"kv_lora_rank"})) read_latent(keys, c);
+  if (name == "longcat_flash") {
+    if (keys.flag({"mla_scale_q_lora"}, true) && c.q_rank)
+      c.q_latent_scale = static_cast<float>(std::sqrt(double(c.d_model) / c.q_rank));
+    if (keys.flag({"mla_scale_kv_lora"}, true)) c.kv_latent_scale = static_cast<float>(std::sqrt(double(c.d_model) / c.kv_rank));
+  }
+  if (name == "qwen3_next") {
+    c.conv_length = keys.count_or({"linear_conv_kernel_dim"}, 4);
+    c.delta_key_heads = keys.required({"linear_num_key_heads"});
+    c.delta_value_heads = keys.required({"linear_num_value_heads"});
+    c.delta_key_size = keys.required({"linear_key_head_dim"});
+    c.delta_value_size = keys.required({"linear_value_head_dim"});
+  }
+  if (name == "bailing_hybrid") {
+    if (keys.flag({"use_kda_lora"}, false) || !keys.flag({"no_kda_lora"}, true))
+      throw Error("{}: low-rank projections of Kimi delta attention (use_kda_lora) are not known", origin);
+    c.conv_length = keys.count_or({"short_conv_kernel_size"}, 4);
+    c.delta_key_heads = c.delta_value_heads = c.heads;
+    c.delta_key_size = c.delta_value_size = keys.count_or({"head_dim"}, c.d_model / c.heads);
+    c.kimi_safe_gate = keys.flag({"kda_safe_gate"}, true);
+    c.kimi_lower_bound = static_cast<float>(keys.number({"kda_lower_bound"}, -5));
+  }
+  if (name == "lfm2_moe") c.conv_length = keys.count_or({"conv_L_cache"}, 3);
+  c.ropes = read_ropes(keys, c);
+  if (name == "jetmoe") {
+    c.heads = c.kv_heads;  // of each chosen expert
+    SiteConfig s = read_site(keys, c, 0);
+    s.width = c.kv_heads * c.key_size;
+    c.attention_experts = s;
+  }
+  read_blocks(keys, c);
+  check_config(c, origin);
+  return c;
+}
+
+}  // namespace moiety

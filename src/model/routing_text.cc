@@ -1,0 +1,27 @@
+// A family's routing as the text that a user could write.
+#include <fmt/format.h>
+
+#include "model/config.h"
+
+namespace moiety {
+
+std::string routing_text(const RouterConfig& r) {
+  using Score = RouterConfig::Score;
+  if (r.score == Score::sparsemixer) return fmt::format("sparsemixer({}, {})", r.top_k, r.jitter);
+  std::string text;
+  auto stage = [&](std::string s) { text += (text.empty() ? "" : " | ") + s; };
+  if (r.score == Score::softmax) stage("softmax");
+  if (r.score == Score::sigmoid) stage("sigmoid");
+  if (r.choice_bias) stage("bias");
+  if (r.groups > 1)
+    stage(fmt::format("groups({}, {}, rank={})", r.groups, r.top_groups,
+                      r.group_rank == RouterConfig::GroupRank::max ? "max" : "sum2"));
+  stage(fmt::format("top_k({})", r.top_k));
+  if (r.score == Score::chosen_softmax) stage("softmax");
+  if (r.score == Score::chosen_sigmoid) stage("sigmoid");
+  if (r.renorm) stage(r.renorm_epsilon != 0 ? fmt::format("renorm(eps={})", r.renorm_epsilon) : "renorm");
+  if (r.scale != 1) stage(fmt::format("scale({})", r.scale));
+  return text;
+}
+
+}  // namespace moiety
