@@ -27,6 +27,7 @@ class Metadata {
 
   const MetaValue* find(std::string_view key) const;
   void set(std::string key, MetaValue value);  // replaces, or appends
+  void append(std::string key, MetaValue value) { entries_.emplace_back(std::move(key), std::move(value)); }  // a new key
   void erase(std::string_view key);
   const std::vector<std::pair<std::string, MetaValue>>& entries() const { return entries_; }
   const std::string& origin() const { return origin_; }

@@ -1,7 +1,5 @@
 // Weights times activations: the one product that everything else calls.
 #pragma once
-#include <span>
-
 #include "base/threads.h"
 #include "kernels/matrix.h"
 
@@ -12,8 +10,9 @@ namespace moiety {
 // rows stand beside it, however many threads run, and whichever slice of W's rows is asked for.
 void matmul(const Matrix& w, ConstRows x, Rows y, Workers& workers);
 
-// The same on the calling thread, for rows [begin, end) of W only: y[t, r - begin]. `scratch` is at least [w.cols].
-void matmul_rows(const Matrix& w, size_t begin, size_t end, ConstRows x, Rows y, std::span<float> scratch);
+
+// The same on the calling thread, for rows [begin, end) of W only: y[t, r - begin].
+void matmul_rows(const Matrix& w, size_t begin, size_t end, ConstRows x, Rows y);
 
 // The dot product in the order that matmul uses.
 float dot(const float* a, const float* b, size_t n);

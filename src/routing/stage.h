@@ -18,6 +18,10 @@ struct Candidate {
   float weigh;   // becomes the weight
 };
 
+// The orders in which stages choose. Equal scores go to the lower id, so that a choice never depends on the sort.
+inline bool chosen_before(const Candidate& a, const Candidate& b) { return a.choose != b.choose ? a.choose > b.choose : a.expert < b.expert; }
+inline bool weighs_more(const Candidate& a, const Candidate& b) { return a.weigh != b.weigh ? a.weigh > b.weigh : a.expert < b.expert; }
+
 struct EarlierSite {  // what an earlier site of the same row saw and chose
   uint32_t site;
   std::span<const Candidate> scored;
@@ -53,6 +57,17 @@ enum class Mark : uint8_t { row, batch, future, residency, training };  // every
 // The site's own tensors, as float32: for stages that a model parameterises (`bias`, `linear`).
 struct SiteTensors {
   std::function<std::span<const float>(std::string_view name)> find;  // empty if the model has none of that name
+};
+
+// The first stage of a pipeline: fills the candidates of one row, all experts or a short list of them.
+class SourceStage {
+ public:
+  virtual ~SourceStage() = default;
+  virtual uint32_t needs() const { return 0; }
+  virtual Mark mark() const { return Mark::row; }
+  virtual size_t carry_size() const { return 0; }
+  virtual size_t memory_size() const { return 0; }
+  virtual void forward(const RoutingInput&, std::vector<Candidate>&, std::span<float> carry_out) const = 0;
 };
 
 // Sees one row, so it cannot leak.

@@ -1,0 +1,138 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/error.h"
+
+namespace moiety {
+namespace {
+
+// Names of temporary files in a form that a signal handler may read.
+struct Unfinished {
+  std::atomic<bool> used{false};
+  std::array<char, 4096> path{};
+};
+std::array<Unfinished, 16> unfinished;
+
+void remember(const std::string& path) {
+  if (path.size() + 1 > unfinished[0].path.size()) return;
+  for (Unfinished& slot : unfinished) {
+    bool free = false;
+    if (!slot.used.load() && slot.used.compare_exchange_strong(free, true)) {
+      std::memcpy(slot.path.data(), path.c_str(), path.size() + 1);
+      return;
+    }
+  }
+}
+
+void forget(const std::string& path) {
+  for (Unfinished& slot : unfinished)
+    if (slot.used.load() && path == slot.path.data()) {
+      slot.path[0] = 0;
+      slot.used.store(false);
+    }
+}
+
+}  // namespace
+
+void remove_unfinished_files() noexcept {
+  for (Unfinished& slot : unfinished)
+    if (slot.used.load() && slot.path[0]) ::unlink(slot.path.data());
+}
+
+MappedFile::MappedFile(const std::filesystem::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) throw Error("{}: cannot be opened: {}", path.string(), std::strerror(errno));
+  struct stat info{};
+  if (::fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
+    ::close(descriptor);
+    throw Error("{}: is not a regular file", path.string());
+  }
+  size_ = static_cast<size_t>(info.st_size);
+  if (size_ > 0) {
+    void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, descriptor, 0);
+    if (address == MAP_FAILED) {
+      ::close(descriptor);
+      throw Error("{}: cannot be mapped: {}", path.string(), std::strerror(errno));
+    }
+    data_ = static_cast<const std::byte*>(address);
+  }
+  ::close(descriptor);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile::~MappedFile() {
+  if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+  temporary_ = path_;
+  temporary_ += fmt::format(".tmp{}", ::getpid());
+  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) throw Error("{}: cannot be written: {}", path_.string(), std::strerror(errno));
+  remember(temporary_.string());
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  ::unlink(temporary_.c_str());
+  forget(temporary_.string());
+}
+
+void AtomicFile::fail(const char* what) {
+  throw Error("{}: {}: {}; nothing was left behind", path_.string(), what, std::strerror(errno));
+}
+
+void AtomicFile::flush() {
+  const char* data = buffer_.data();
+  size_t left = buffer_.size();
+  while (left > 0) {
+    const ssize_t n = ::write(descriptor_, data, left);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail("writing failed");
+    data += n;
+    left -= static_cast<size_t>(n);
+  }
+  buffer_.clear();
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  offset_ += bytes.size();
+  buffer_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (buffer_.size() >= size_t{4} << 20) flush();
+}
+
+void AtomicFile::pad_to(uint64_t offset) {
+  while (offset_ < offset) write(std::string(std::min<uint64_t>(offset - offset_, 4096), '\0'));
+}
+
+void AtomicFile::commit() {
+  flush();
+  if (::fsync(descriptor_) != 0) fail("flushing failed");
+  if (::close(std::exchange(descriptor_, -1)) != 0) fail("closing failed");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    ::unlink(temporary_.c_str());
+    forget(temporary_.string());
+    fail("renaming failed");
+  }
+  forget(temporary_.string());
+}
+
+std::string read_text_file(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+}
+
+}  // namespace moiety

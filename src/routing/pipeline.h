@@ -1,0 +1,52 @@
+// A routing pipeline bound to a site: from router logits to a row's choices.
+#pragma once
+#include <span>
+#include <string>
+#include <vector>
+
+#include "routing/registry.h"
+
+namespace moiety {
+
+// What running a pipeline needs besides the row; reused from row to row so that nothing is allocated.
+struct RoutingScratch {
+  std::vector<Candidate> candidates;
+  std::vector<Choice> choices;
+};
+
+class Pipeline {
+ public:
+  struct Entry {
+    std::string text;  // "top_k(8)"
+    AnyStage stage;
+  };
+  Pipeline(std::vector<Entry> entries, uint32_t layer, uint32_t experts);
+
+  // One row. Candidates are all experts with their logits, unless the pipeline begins with a source of its own. The choices, in
+  // descending weight, are in scratch.choices. carry_out: [carry_size()]. Not for pipelines with cohort stages.
+  void run(const RoutingInput& input, std::span<const float> logits, RoutingScratch& scratch, std::span<float> carry_out) const;
+
+  // All rows of one cohort (a request), in position order; logits [rows, experts].
+  void run_cohort(std::span<const RoutingInput> inputs, std::span<const float> logits, RoutingPlan& plan) const;
+
+  uint32_t needs() const { return needs_; }
+  size_t carry_size() const { return carry_size_; }
+  size_t memory_size() const { return memory_size_; }
+  bool has_cohort_stage() const { return has_cohort_; }
+  bool needs_logits() const { return needs_logits_; }
+  const std::vector<Entry>& entries() const { return entries_; }
+
+ private:
+  void fill(const RoutingInput& input, std::span<const float> logits, std::vector<Candidate>& candidates, std::span<float> carry) const;
+  void apply(const Entry& entry, const RoutingInput& input, std::vector<Candidate>& candidates, std::span<float> carry) const;
+  void check(const Entry& entry, const std::vector<Candidate>& candidates) const;
+  static void choose(const std::vector<Candidate>& candidates, std::vector<Choice>& out);
+
+  std::vector<Entry> entries_;
+  uint32_t layer_, experts_;
+  uint32_t needs_ = 0;
+  size_t carry_size_ = 0, memory_size_ = 0;
+  bool has_cohort_ = false, needs_logits_ = true;
+};
+
+}  // namespace moiety

@@ -1,0 +1,79 @@
+#include "routing/policy.h"
+
+#include <algorithm>
+
+namespace moiety {
+
+std::string RoutingPolicy::Call::text() const {
+  if (arguments.empty()) return name;
+  std::string out = name + "(";
+  for (const Argument& a : arguments) {
+    if (&a != arguments.data()) out += ", ";
+    out += a.name.empty() ? a.value : a.name + "=" + a.value;
+  }
+  return out + ")";
+}
+
+bool RoutingPolicy::Rule::holds(uint32_t layer) const {
+  return layers.empty() || std::ranges::any_of(layers, [&](const auto& range) { return layer >= range.first && layer <= range.second; });
+}
+
+Pipeline RoutingPolicy::bind(const StageSite& site, std::string_view model_text) const {
+  std::vector<Pipeline::Entry> entries;
+  auto add = [&](const Call& call, std::string_view text) {
+    const StageInfo& info = *find_stage(call.name);
+    entries.push_back({call.text(), info.build(Arguments(text, call.name, call.at, call.arguments, info.signature), site)});
+  };
+  auto add_model = [&] {
+    const RoutingPolicy own = parse(model_text, true);
+    for (const Call& call : own.rules_.at(0).calls) add(call, model_text);
+  };
+  const auto rule = std::ranges::find_if(rules_, [&](const Rule& r) { return r.holds(site.layer); });
+  if (rule == rules_.end()) {
+    add_model();
+  } else {
+    for (const Call& call : rule->calls) {
+      if (call.name == "@model") add_model();
+      else add(call, source_);
+    }
+  }
+  return Pipeline(std::move(entries), site.layer, site.experts);
+}
+
+std::string RoutingPolicy::text() const {
+  std::string out;
+  for (const Rule& rule : rules_) {
+    if (!out.empty()) out += "; ";
+    if (!rule.layers.empty()) {
+      out += "layers ";
+      for (const auto& [low, high] : rule.layers) {
+        if (out.back() != ' ') out += ',';
+        out += low == high ? fmt::format("{}", low) : fmt::format("{}-{}", low, high);
+      }
+      out += ": ";
+    } else if (rules_.size() > 1) {
+      out += "all: ";
+    }
+    for (const Call& call : rule.calls) out += (&call == rule.calls.data() ? "" : " | ") + call.text();
+  }
+  return out;
+}
+
+std::string RoutingPolicy::explain() const {
+  std::string out;
+  for (const Rule& rule : rules_) {
+    if (rule.layers.empty()) {
+      out += rules_.size() > 1 ? "other layers:\n" : "every layer:\n";
+    } else {
+      out += "layers";
+      for (const auto& [low, high] : rule.layers) out += low == high ? fmt::format(" {}", low) : fmt::format(" {} to {}", low, high);
+      out += ":\n";
+    }
+    if (rule.calls[0].name != "@model" || rule.calls.size() > 1) out += "  the router scores every expert\n";
+    for (const Call& call : rule.calls)
+      out += fmt::format("  {:<24} {}\n", call.text(), call.name == "@model" ? "the model's own pipeline" : find_stage(call.name)->meaning);
+  }
+  return out;
+}
+
+}  // namespace moiety

@@ -1,0 +1,50 @@
+// sparsemixer(k, eps): k times the candidate of largest logit s*, weighted by the softmax over those near it, then taken away.
+//
+// Near means (s* - s) / max(|s|, s*) <= 2 eps. The weights are not made to sum to one. Inference form of Liu et al. 2024 ("GRIN"),
+// arXiv 2409.12136; Phi-3.5-MoE chooses two. Reads weigh (logits), writes choose and weigh.
+#include <algorithm>
+#include <cmath>
+
+#include "routing/registry.h"
+
+namespace moiety {
+namespace {
+
+class SparseMixer : public RowStage {
+ public:
+  SparseMixer(uint32_t k, float eps) : k_(k), eps_(eps) {}
+
+  void forward(const RoutingInput&, std::vector<Candidate>& candidates, std::span<float>) const override {
+    std::vector<Candidate> chosen;
+    while (chosen.size() < k_ && !candidates.empty()) {
+      size_t best = 0;
+      for (size_t i = 1; i < candidates.size(); i++)
+        if (candidates[i].weigh > candidates[best].weigh) best = i;
+      const float top = candidates[best].weigh;
+      float sum = 0;
+      for (const Candidate& c : candidates)
+        if (!((top - c.weigh) / std::max(std::abs(c.weigh), top) > 2 * eps_)) sum += std::exp(c.weigh - top);
+      const float weight = 1 / sum;
+      chosen.push_back({candidates[best].expert, weight, weight});
+      candidates.erase(candidates.begin() + static_cast<ptrdiff_t>(best));
+    }
+    candidates = std::move(chosen);
+  }
+
+ private:
+  uint32_t k_;
+  float eps_;
+};
+
+}  // namespace
+
+StageInfo sparsemixer_stage() {
+  return {.name = "sparsemixer", .signature = "k:count, eps:number",
+          .meaning = "k times the best candidate, weighted by the softmax over those within 2 eps of it, then taken away",
+          .source = "Liu et al. 2024, arXiv 2409.12136", .selects = true,
+          .build = [](const Arguments& a, const StageSite&) -> AnyStage {
+            return std::make_unique<SparseMixer>(a.count("k"), static_cast<float>(a.number("eps")));
+          }};
+}
+
+}  // namespace moiety
