@@ -19,6 +19,7 @@ Pipeline::Pipeline(std::vector<Entry> entries, uint32_t layer, uint32_t experts)
             needs_ |= stage->needs();
             carry_size_ += stage->carry_size();
             memory_size_ += stage->memory_size();
+            if (stage->memory_size()) needs_ |= needs::memory;
             if constexpr (std::is_same_v<S, SourceStage>) needs_logits_ = false;
           }
         },

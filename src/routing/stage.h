@@ -49,7 +49,7 @@ struct RoutingInput {
 
 // What a stage asks the engine to fill, as a set of bits.
 namespace needs {
-inline constexpr uint32_t features = 1, carry = 2, earlier = 4, sequence = 8, resident = 16, tags = 32;
+inline constexpr uint32_t features = 1, carry = 2, earlier = 4, sequence = 8, resident = 16, tags = 32, memory = 64;
 }
 
 enum class Mark : uint8_t { row, batch, future, residency, training };  // every mark but row needs consent

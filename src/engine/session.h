@@ -1,0 +1,84 @@
+// Sequences of one model and what it remembers of them. Several may be computed in one batch; what a token gives never depends on what
+// else is computed with it, on the chunking, or on the number of threads.
+#pragma once
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/threads.h"
+#include "model/step.h"
+#include "routing/policy.h"
+
+namespace moiety {
+
+struct SessionOptions {
+  size_t threads = 0;  // 0: default_thread_count()
+  TensorType cache_type = TensorType::f16;
+  uint32_t context = 0;  // positions of a sequence; 0: the trained length, at most 4096
+  size_t chunk = 512;    // rows computed at once; never changes a result
+  std::string routing = "@model";
+  bool allow_batch_dependent = false;
+};
+
+enum class WantLogits : uint8_t { none, last, all };
+
+struct Append {
+  uint32_t sequence;
+  std::span<const int32_t> ids;
+  WantLogits logits = WantLogits::last;
+};
+
+// Not to be used by two threads at once.
+class Session {
+ public:
+  Session(std::shared_ptr<const Model> model, const SessionOptions& options);
+
+  const Model& model() const { return *model_; }
+  uint32_t context() const { return context_; }
+  TensorType cache_type() const { return cache_type_; }
+
+  // A new, empty sequence; `routing` other than the session's if not empty. `seed` is for stages that draw.
+  uint32_t add_sequence(const std::string& routing = "", uint64_t seed = 0);
+  void remove_sequence(uint32_t sequence);
+  uint32_t copy_sequence(uint32_t sequence);
+  void truncate(uint32_t sequence, size_t length);
+  // The sequence will grow to this length: ropes that depend on it take it from the start.
+  void declare_length(uint32_t sequence, uint32_t length);
+  std::span<const int32_t> ids(uint32_t sequence) const { return at(sequence).ids; }
+
+  // Computes the appended tokens; a sequence stands in the batch once. Result i: logits [1 or ids, vocab] of append i, or nothing.
+  std::vector<std::vector<float>> evaluate(std::span<const Append> appends, Observer* observer = nullptr);
+
+  // One sequence as a file, and back into a new sequence of a session of the same model and cache type.
+  void save(uint32_t sequence, const std::filesystem::path& path) const;
+  uint32_t load(const std::filesystem::path& path);
+
+  uint64_t cache_bytes() const;
+
+ private:
+  struct Sequence : SequenceState {
+    size_t computed = 0;  // positions in the caches; fewer than ids after a cut that the state could not follow
+  };
+  Sequence& at(uint32_t sequence);
+  const Sequence& at(uint32_t sequence) const;
+  std::shared_ptr<const BoundRouting> bind(const std::string& text);
+  void forget(Sequence& sequence) const;
+  void choose_frequencies(Sequence& sequence) const;
+  void run_rows(std::span<const Append> appends, Observer* observer, std::vector<std::vector<float>>& out);
+
+  std::shared_ptr<const Model> model_;
+  Workers workers_;
+  TensorType cache_type_;
+  uint32_t context_;
+  size_t chunk_;
+  std::string routing_;
+  bool allow_batch_dependent_;
+  std::map<std::string, std::shared_ptr<const BoundRouting>> bound_;
+  std::map<uint32_t, Sequence> sequences_;
+  uint32_t next_ = 0;
+};
+
+}  // namespace moiety

@@ -1,0 +1,129 @@
+// A sequence as a file:
+//   "MOIETYS1", fingerprint u64, cache type u32, then each as count u64 and its bytes: routing text, ids, and per block keys, values,
+//   convolution and delta state, per site the stages' memory; positions computed u64, declared length u64, seed u64; checksum u64
+#include <xxhash.h>
+
+#include <cstring>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "engine/session.h"
+
+namespace moiety {
+namespace {
+
+constexpr char magic[9] = "MOIETYS1";
+
+// Enough of a model that another one cannot be taken for it: its shape and samples of its weights.
+uint64_t fingerprint(const Model& model) {
+  uint64_t hash = XXH3_64bits(&model.weight_bytes, sizeof(model.weight_bytes));
+  auto mix = [&](const void* data, size_t bytes) { hash = XXH3_64bits_withSeed(data, bytes, hash); };
+  auto mix_matrix = [&](const Matrix& m) {
+    for (size_t r = 0; r < m.rows; r += std::max<size_t>(1, m.rows / 16)) mix(m.row(r), bytes_of(m.type, m.cols));
+  };
+  mix_matrix(model.embedding);
+  mix_matrix(model.output.weight);
+  for (const Block& block : model.blocks) {
+    mix(block.mixer_norm.weight.data(), block.mixer_norm.weight.size_bytes());
+    if (block.ffn) mix_matrix(block.ffn.down.weight);
+    if (block.site) mix_matrix(block.site->router.weight);
+  }
+  return hash;
+}
+
+template <class T>
+void put(std::string& out, const std::vector<T>& values) {
+  const uint64_t count = values.size();
+  out.append(reinterpret_cast<const char*>(&count), sizeof(count));
+  out.append(reinterpret_cast<const char*>(values.data()), count * sizeof(T));
+}
+
+void put(std::string& out, uint64_t value) { out.append(reinterpret_cast<const char*>(&value), sizeof(value)); }
+
+class Reader {
+ public:
+  Reader(std::span<const std::byte> bytes, std::string origin) : bytes_(bytes), origin_(std::move(origin)) {}
+  uint64_t number() {
+    uint64_t value;
+    std::memcpy(&value, take(sizeof(value)), sizeof(value));
+    return value;
+  }
+  template <class T>
+  std::vector<T> list() {
+    const uint64_t count = number();
+    if (count > bytes_.size() / sizeof(T)) damaged();
+    std::vector<T> out(count);
+    std::memcpy(out.data(), take(count * sizeof(T)), count * sizeof(T));
+    return out;
+  }
+  [[noreturn]] void damaged() const { throw Error("{}: the saved session is truncated or damaged", origin_); }
+
+ private:
+  const std::byte* take(size_t n) {
+    if (n > bytes_.size()) damaged();
+    const std::byte* out = bytes_.data();
+    bytes_ = bytes_.subspan(n);
+    return out;
+  }
+  std::span<const std::byte> bytes_;
+  std::string origin_;
+};
+
+}  // namespace
+
+void Session::save(uint32_t sequence, const std::filesystem::path& path) const {
+  const Sequence& s = at(sequence);
+  std::string out(magic, 8);
+  put(out, fingerprint(*model_));
+  put(out, static_cast<uint64_t>(cache_type_));
+  put(out, std::vector<char>(s.routing->text.begin(), s.routing->text.end()));
+  put(out, s.ids);
+  for (const BlockState& b : s.blocks) {
+    put(out, b.keys);
+    put(out, b.values);
+    put(out, b.conv);
+    put(out, b.delta);
+  }
+  for (const std::vector<float>& memory : s.site_memory) put(out, memory);
+  put(out, s.computed);
+  put(out, s.declared_length);
+  put(out, s.seed);
+  put(out, XXH3_64bits(out.data(), out.size()));
+  AtomicFile file(path);
+  file.write(out);
+  file.commit();
+}
+
+uint32_t Session::load(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  const std::span<const std::byte> bytes = file.bytes();
+  if (bytes.size() < 16 || std::memcmp(bytes.data(), magic, 8) != 0) throw Error("{}: is not a saved session", path.string());
+  uint64_t checksum;
+  std::memcpy(&checksum, bytes.data() + bytes.size() - 8, 8);
+  Reader in(bytes.subspan(8, bytes.size() - 16), path.string());
+  if (XXH3_64bits(bytes.data(), bytes.size() - 8) != checksum) in.damaged();
+  if (in.number() != fingerprint(*model_)) throw Error("{}: was saved with another model", path.string());
+  if (in.number() != static_cast<uint64_t>(cache_type_)) throw Error("{}: was saved with another cache type; give the same --kv", path.string());
+  const std::vector<char> routing = in.list<char>();
+  Sequence s;
+  s.routing = bind(std::string(routing.begin(), routing.end()));
+  forget(s);
+  s.ids = in.list<int32_t>();
+  for (BlockState& b : s.blocks) {
+    b.keys = in.list<std::byte>();
+    b.values = in.list<std::byte>();
+    b.conv = in.list<float>();
+    b.delta = in.list<float>();
+  }
+  for (std::vector<float>& memory : s.site_memory) memory = in.list<float>();
+  const uint64_t computed = in.number();
+  s.declared_length = static_cast<uint32_t>(in.number());
+  s.seed = in.number();
+  if (computed > s.ids.size()) in.damaged();
+  choose_frequencies(s);
+  s.computed = computed;
+  sequences_.emplace(next_, std::move(s));
+  return next_++;
+}
+
+}  // namespace moiety

@@ -1,0 +1,176 @@
+// Softmax attention: grouped heads, norms of q and k, rotation, windows, chunks, sinks, gates.
+#include "kernels/attention.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/matmul.h"
+#include "kernels/ops.h"
+#include "model/step.h"
+
+namespace moiety {
+
+void rotate_row(const Step& step, const Block& block, size_t row, std::span<float> x) {
+  if (block.config->rope < 0) return;
+  const size_t rope = static_cast<size_t>(block.config->rope);
+  const Rope& r = step.model.config.ropes[rope];
+  const std::span<const float> table(step.rotations[rope].data() + row * r.size, r.size);
+  rotate(x, table.first(r.size / 2), table.last(r.size / 2), r.interleaved);
+}
+
+void append_cache(std::vector<std::byte>& cache, std::span<const float> row, TensorType type) {
+  const size_t old = cache.size();
+  cache.resize(old + bytes_of(type, row.size()));
+  store_row(row, type, cache.data() + old);
+}
+
+std::pair<size_t, size_t> visible(const BlockConfig& b, uint32_t position) {
+  const size_t last = size_t{position} + 1;
+  if (b.mask == Mask::window) return {last > b.window ? last - b.window : 0, last};
+  if (b.mask == Mask::chunk) return {position / b.window * b.window, last};
+  return {0, last};
+}
+
+namespace {
+
+void norm_heads(const Config& c, const NormWeights& norm, std::span<float> x) {
+  if (c.qk_norm == QkNorm::whole) return rms_norm(x, norm.weight, c.norm_epsilon, x);
+  for (size_t at = 0; at < x.size(); at += c.key_size) {
+    const std::span<float> head = x.subspan(at, c.key_size);
+    if (c.qk_norm == QkNorm::l2) {
+      const float mean = dot(head.data(), head.data(), head.size()) / static_cast<float>(head.size());
+      scale(head, 1 / std::sqrt(mean + c.norm_epsilon));
+    } else {
+      rms_norm(head, norm.weight, c.norm_epsilon, head);
+    }
+  }
+}
+
+void clip(std::span<float> x, float limit) {
+  for (float& v : x) v = std::clamp(v, -limit, limit);
+}
+
+// Norm and rotation of one row of queries or keys, in the family's order.
+void prepare(const Step& step, const Block& block, size_t row, const NormWeights& norm, std::span<float> x) {
+  const Config& c = step.model.config;
+  const bool normed = c.qk_norm != QkNorm::none && block.config->qk_norm;
+  if (normed && !c.qk_norm_after_rope) norm_heads(c, norm, x);
+  if (c.clip_qkv > 0) clip(x, c.clip_qkv);
+  for (size_t at = 0; at < x.size(); at += c.key_size) rotate_row(step, block, row, x.subspan(at, c.key_size));
+  if (normed && c.qk_norm_after_rope) norm_heads(c, norm, x);
+}
+
+// The q projection gives query and gate head by head: [heads, 2, key_size]. Splits it in two.
+void split_gate(const Config& c, std::span<const float> both, std::span<float> query, std::span<float> gate) {
+  for (size_t h = 0; h < c.heads; h++) {
+    std::ranges::copy(both.subspan(2 * h * c.key_size, c.key_size), query.begin() + static_cast<ptrdiff_t>(h * c.key_size));
+    std::ranges::copy(both.subspan((2 * h + 1) * c.key_size, c.key_size), gate.begin() + static_cast<ptrdiff_t>(h * c.key_size));
+  }
+}
+
+}  // namespace
+
+void attention(Step& step, const Block& block, ConstRows x, Rows out) {
+  const Config& c = step.model.config;
+  const AttentionWeights& w = block.attention;
+  const size_t n = step.count(), q_size = size_t{c.heads} * c.key_size, k_size = size_t{c.kv_heads} * c.key_size;
+  const size_t v_size = size_t{c.kv_heads} * c.value_size, out_size = size_t{c.heads} * c.value_size;
+  Buffer q(n, q_size), k(n, k_size), v(n, v_size), mixed(n, out_size);
+  Buffer gate(n, c.output_gate == OutputGate::none ? 0 : c.output_gate == OutputGate::per_head ? c.heads : out_size);
+  if (c.output_gate == OutputGate::in_query) {
+    Buffer both(n, 2 * q_size);
+    apply(step, w.q, x, both);
+    for (size_t t = 0; t < n; t++) split_gate(c, both[t], q[t], gate[t]);
+  } else {
+    apply(step, w.q, x, q);
+    if (c.output_gate != OutputGate::none) apply(step, w.gate, x, gate);
+  }
+  apply(step, w.k, x, k);
+  apply(step, w.v, x, v);
+
+  for (size_t t = 0; t < n; t++) {
+    prepare(step, block, t, w.q_norm, q[t]);
+    prepare(step, block, t, w.k_norm, k[t]);
+    if (c.clip_qkv > 0) clip(v[t], c.clip_qkv);
+    if (block.config->query_temperature) {
+      const float turns = std::floor((static_cast<float>(step.rows[t].position) + 1) / c.temperature_floor);
+      scale(q[t], std::log1p(turns) * c.temperature_scale + 1);
+    }
+    BlockState& state = step.rows[t].sequence->blocks[block.index];
+    append_cache(state.keys, k[t], step.cache_type);
+    append_cache(state.values, v[t], step.cache_type);
+  }
+
+  const AttentionShape shape{c.heads, c.kv_heads, c.key_size, c.value_size, c.attention_scale, c.attention_softcap, w.sinks};
+  step.workers.run(n, 1, [&](size_t begin, size_t end, size_t) {
+    static thread_local std::vector<float> scratch;
+    for (size_t t = begin; t < end; t++) {
+      const BlockState& state = step.rows[t].sequence->blocks[block.index];
+      const auto [first, last] = visible(*block.config, step.rows[t].position);
+      const CachedRows keys{step.cache_type, state.keys.data(), k_size, bytes_of(step.cache_type, k_size)};
+      const CachedRows values{step.cache_type, state.values.data(), v_size, bytes_of(step.cache_type, v_size)};
+      scratch.resize(std::max(scratch.size(), attention_scratch(shape, last - first)));
+      attend(shape, q[t], keys, values, first, last, scratch, mixed[t]);
+      for (size_t i = 0; i < gate.cols() && gate.cols() == out_size; i++) mixed[t][i] *= sigmoid(gate[t][i]);
+    }
+  });
+  apply(step, w.output, mixed, out);
+}
+
+// Latent attention in its absorbed form (DeepSeek-V2, arXiv 2405.04434, section 2.1): a position's cache is its normed latent vector and
+// one rotated key; a query goes into the latent space, and what comes out of it goes back by v_b. All heads share the cached rows.
+void latent_attention(Step& step, const Block& block, ConstRows x, Rows out) {
+  const Config& c = step.model.config;
+  const AttentionWeights& w = block.attention;
+  const size_t n = step.count(), nope = c.key_size - c.rope_key_size, row_size = c.kv_rank + c.rope_key_size;
+  Buffer q(n, size_t{c.heads} * c.key_size), latent(n, row_size), mixed(n, size_t{c.heads} * c.value_size);
+  if (c.q_rank) {
+    Buffer low(n, c.q_rank);
+    apply(step, w.q_a, x, low);
+    for (size_t t = 0; t < n; t++) rms_norm(low[t], w.q_a_norm.weight, c.latent_norm_epsilon, low[t]);
+    apply(step, w.q_b, low, q);
+  } else {
+    apply(step, w.q, x, q);
+  }
+  apply(step, w.kv_a, x, latent);
+  Buffer gate(n, c.output_gate == OutputGate::per_head ? c.heads : 0);
+  if (gate.cols()) apply(step, w.gate, x, gate);
+
+  for (size_t t = 0; t < n; t++) {
+    if (c.q_latent_scale != 1) scale(q[t], c.q_latent_scale);
+    for (size_t h = 0; h < c.heads; h++) rotate_row(step, block, t, q[t].subspan(h * c.key_size + nope, c.rope_key_size));
+    const std::span<float> compressed = latent[t].first(c.kv_rank);
+    rms_norm(compressed, w.kv_a_norm.weight, c.latent_norm_epsilon, compressed);
+    if (c.kv_latent_scale != 1) scale(compressed, c.kv_latent_scale);
+    rotate_row(step, block, t, latent[t].last(c.rope_key_size));
+    append_cache(step.rows[t].sequence->blocks[block.index].keys, latent[t], step.cache_type);
+  }
+
+  const AttentionShape shape{c.heads, 1, row_size, c.kv_rank, c.attention_scale, c.attention_softcap, w.sinks};
+  step.workers.run(n, 1, [&](size_t begin, size_t end, size_t) {
+    static thread_local std::vector<float> scratch, absorbed, inside;
+    for (size_t t = begin; t < end; t++) {
+      absorbed.resize(c.heads * row_size);
+      inside.resize(size_t{c.heads} * c.kv_rank);
+      for (size_t h = 0; h < c.heads; h++) {
+        const float* query = q[t].data() + h * c.key_size;
+        float* target = absorbed.data() + h * row_size;
+        matmul_rows(w.k_b[h], 0, c.kv_rank, {query, 1, nope, nope}, {target, 1, c.kv_rank, row_size});
+        std::copy_n(query + nope, c.rope_key_size, target + c.kv_rank);
+      }
+      const BlockState& state = step.rows[t].sequence->blocks[block.index];
+      const auto [first, last] = visible(*block.config, step.rows[t].position);
+      const CachedRows rows{step.cache_type, state.keys.data(), row_size, bytes_of(step.cache_type, row_size)};
+      scratch.resize(std::max(scratch.size(), attention_scratch(shape, last - first)));
+      attend(shape, absorbed, rows, rows, first, last, scratch, inside);
+      for (size_t h = 0; h < c.heads; h++) {
+        const Rows head{mixed[t].data() + h * c.value_size, 1, c.value_size, c.value_size};
+        matmul_rows(w.v_b[h], 0, c.value_size, {inside.data() + h * c.kv_rank, 1, c.kv_rank, c.kv_rank}, head);
+        if (gate.cols()) scale(mixed[t].subspan(h * c.value_size, c.value_size), sigmoid(gate[t][h]));
+      }
+    }
+  });
+  apply(step, w.output, mixed, out);
+}
+
+}  // namespace moiety

@@ -1,0 +1,250 @@
+#include "model/checkpoint.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "formats/codec.h"
+#include "formats/scaled.h"
+#include "model/config_gguf.h"
+#include "model/config_hf.h"
+#include "model/family.h"
+
+namespace moiety {
+namespace {
+
+std::string filled(std::string pattern, uint32_t layer, uint32_t part, size_t block, size_t expert) {
+  auto replace = [&](const char* key, uint64_t value) {
+    for (size_t at; (at = pattern.find(key)) != std::string::npos;) pattern.replace(at, 3, std::to_string(value));
+  };
+  replace("{l}", layer);
+  replace("{p}", part);
+  replace("{b}", block);
+  replace("{e}", expert);
+  return pattern;
+}
+
+// What real checkpoints carry besides the language model, and why it is left out.
+const char* known_extra(const std::string& name, const Config& config) {
+  auto has = [&](const char* piece) { return name.find(piece) != std::string::npos; };
+  if (has("rotary_emb.inv_freq") || has("rope_freqs") || has("rope_factors")) return "rope frequencies (computed)";
+  if (has("vision_tower") || has("vision_model") || has("visual.") || has("multi_modal_projector") || has("vision_encoder"))
+    return "vision tower";
+  if (has("audio_tower")) return "audio tower";
+  if (name.starts_with("mtp.") || has(".mtp.") || has("nextn") || has("mtp_")) return "multi-token prediction layers";
+  uint32_t layers = 0;
+  for (const BlockConfig& block : config.blocks) layers = std::max(layers, block.layer + 1);
+  for (const char* prefix : {"layers.", "blk."})
+    if (const size_t at = name.find(prefix); at != std::string::npos && std::isdigit(static_cast<unsigned char>(name[at + std::strlen(prefix)])))
+      if (std::strtoul(name.c_str() + at + std::strlen(prefix), nullptr, 10) >= layers) return "multi-token prediction layers";
+  return nullptr;
+}
+
+struct Slicing {
+  size_t first = 0, group_stride = 0, per_group = SIZE_MAX, step = 1;  // rows of the stored matrix
+};
+
+// Which stored rows are the canonical ones: from `first`, every `step`-th, in groups of per_group that are group_stride apart.
+Slicing slicing(Slice slice, const Config& c, size_t stored_rows) {
+  const size_t q = size_t{c.heads} * c.key_size, k = size_t{c.kv_heads} * c.key_size;
+  const size_t dk = c.delta_key_size, share = c.delta_key_heads ? c.delta_value_heads / c.delta_key_heads : 0, dv = share * c.delta_value_size;
+  switch (slice) {
+    case Slice::all: return {};
+    case Slice::first_half: return {};
+    case Slice::second_half: return {.first = stored_rows / 2};
+    case Slice::even: return {.step = 2};
+    case Slice::odd: return {.first = 1, .step = 2};
+    case Slice::query: return {};
+    case Slice::key: return {.first = q};
+    case Slice::value: return {.first = q + k};
+    case Slice::key_nope: return {};
+    case Slice::head_value: return {.first = c.key_size - c.rope_key_size};
+    case Slice::delta_query: return {.group_stride = 2 * dk + 2 * dv, .per_group = dk};
+    case Slice::delta_key: return {.first = dk, .group_stride = 2 * dk + 2 * dv, .per_group = dk};
+    case Slice::delta_value: return {.first = 2 * dk, .group_stride = 2 * dk + 2 * dv, .per_group = dv};
+    case Slice::delta_gate: return {.first = 2 * dk + dv, .group_stride = 2 * dk + 2 * dv, .per_group = dv};
+    case Slice::delta_beta: return {.group_stride = 2 * share, .per_group = share};
+    case Slice::delta_decay: return {.first = share, .group_stride = 2 * share, .per_group = share};
+  }
+  return {};
+}
+
+// Rows that the whole stored matrix must have for `rows` canonical ones.
+size_t stored_rows_for(Slice slice, const Config& c, size_t rows) {
+  const size_t q = size_t{c.heads} * c.key_size, k = size_t{c.kv_heads} * c.key_size, v = size_t{c.kv_heads} * c.value_size;
+  const size_t share = c.delta_key_heads ? c.delta_value_heads / c.delta_key_heads : 0;
+  switch (slice) {
+    case Slice::all: return rows;
+    case Slice::first_half:
+    case Slice::second_half:
+    case Slice::even:
+    case Slice::odd: return 2 * rows;
+    case Slice::query:
+    case Slice::key:
+    case Slice::value: return q + k + v;
+    case Slice::key_nope:
+    case Slice::head_value: return c.key_size - c.rope_key_size + c.value_size;
+    case Slice::delta_query:
+    case Slice::delta_key:
+    case Slice::delta_value:
+    case Slice::delta_gate: return size_t{c.delta_key_heads} * (2 * c.delta_key_size + 2 * share * c.delta_value_size);
+    case Slice::delta_beta:
+    case Slice::delta_decay: return size_t{c.delta_key_heads} * 2 * share;
+  }
+  return rows;
+}
+
+// How many rows and columns share a scale in FP8 checkpoints.
+std::pair<uint64_t, uint64_t> scale_block(const nlohmann::json& config, const std::string& origin) {
+  if (!config.contains("quantization_config") || !config["quantization_config"].contains("weight_block_size")) return {128, 128};
+  const nlohmann::json& size = config["quantization_config"]["weight_block_size"];
+  if (!size.is_array() || size.size() != 2 || !size[0].is_number_unsigned() || !size[1].is_number_unsigned())
+    throw Error("{}: weight_block_size is not a pair of counts", origin);
+  return {size[0].get<uint64_t>(), size[1].get<uint64_t>()};
+}
+
+std::string shape_text(const std::vector<uint64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+
+}  // namespace
+
+Checkpoint Checkpoint::open(const std::filesystem::path& path) {
+  Checkpoint out;
+  out.path_ = path;
+  std::vector<TensorName> names;
+  if (!std::filesystem::exists(path)) throw Error("{}: there is no such file or directory", path.string());
+  if (std::filesystem::is_directory(path)) {
+    out.hf_ = std::make_shared<HfDirectory>(HfDirectory::open(path));
+    out.config_ = read_hf_config(out.hf_->config(), out.hf_->generation_config(), (path / "config.json").string());
+    names = hf_names(out.config_);
+  } else {
+    out.gguf_ = std::make_shared<GgufFile>(GgufFile::open(path));
+    out.config_ = read_gguf_config(*out.gguf_);
+    names = gguf_names(out.config_);
+  }
+  for (TensorName& name : names) out.names_[name.canonical].push_back(std::move(name));
+  for (const Tensor& tensor : out.tensors()) out.by_name_.emplace(tensor.name, &tensor);
+  return out;
+}
+
+const Tensor& Checkpoint::keep(const std::string& name, const Tensor& like, TensorType type, std::shared_ptr<std::vector<std::byte>> bytes) {
+  auto tensor = std::make_shared<Tensor>(like);
+  tensor->type = type;
+  tensor->bytes = *bytes;
+  decoded_bytes_.push_back(bytes);
+  return *(decoded_[name] = tensor);
+}
+
+// A tensor under its name, or under those that multimodal checkpoints give it; pieces are joined on first use.
+const Tensor* Checkpoint::stored_tensor(const std::string& name) {
+  std::vector<std::string> spellings = {name, "language_model." + name};
+  if (name.starts_with("model.")) spellings.push_back("model.language_model." + name.substr(6));
+  for (const std::string& spelling : spellings) {
+    if (auto it = decoded_.find(spelling); it != decoded_.end()) return it->second.get();
+    const auto found = by_name_.find(spelling);
+    if (found == by_name_.end()) continue;
+    const Tensor& tensor = *found->second;
+    claimed_.insert(spelling);
+    if (tensor.name.ends_with("_blocks") && tensor.type == TensorType::u8) {
+      const std::string scales = spelling.substr(0, spelling.size() - 6) + "scales";
+      if (!by_name_.contains(scales)) throw Error("{}: tensor {} has no scales beside it", path_.string(), spelling);
+      claimed_.insert(scales);
+      Tensor joined = tensor;
+      joined.shape.pop_back();
+      joined.shape.back() *= 32;
+      return &keep(spelling, joined, TensorType::mxfp4,
+                   std::make_shared<std::vector<std::byte>>(join_mxfp4(tensor, *by_name_.at(scales))));
+    }
+    if (const auto scales = by_name_.find(spelling + "_scale_inv"); scales != by_name_.end()) {
+      claimed_.insert(scales->first);
+      const auto [block_rows, block_cols] = scale_block(hf_->config(), path_.string());
+      const std::vector<float> numbers = decode_block_scaled(tensor, *scales->second, block_rows, block_cols);
+      const auto bytes = std::as_bytes(std::span(numbers));
+      return &keep(spelling, tensor, TensorType::f32, std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end()));
+    }
+    return &tensor;
+  }
+  return nullptr;
+}
+
+const TensorName* Checkpoint::row_of(const std::string& name, int block, size_t expert, std::string& stored) {
+  const auto rows = names_.find(name);
+  if (rows == names_.end()) return nullptr;
+  const BlockConfig* config = block >= 0 ? &config_.blocks.at(static_cast<size_t>(block)) : nullptr;
+  for (const TensorName& row : rows->second) {
+    stored = filled(row.stored, config ? config->layer : 0, config ? config->part : 0, static_cast<size_t>(std::max(block, 0)), expert);
+    if (stored_tensor(stored)) return &row;
+  }
+  return nullptr;
+}
+
+Adjust Checkpoint::adjust(const std::string& name, int block) {
+  std::string stored;
+  const TensorName* row = row_of(name, block, 0, stored);
+  return row ? row->adjust : Adjust::none;
+}
+
+std::optional<StoredMatrix> Checkpoint::find(const std::string& name, int block, size_t i, size_t count, size_t rows, size_t cols) {
+  std::string stored_name;
+  const TensorName* row = row_of(name, block, i, stored_name);
+  if (!row) return {};
+  const Tensor* stored = stored_tensor(stored_name);
+  const bool one_each = row->stored.find("{e}") != std::string::npos;
+  const size_t stack = one_each ? 1 : count, place = one_each ? 0 : i;
+  // The stored matrix that holds this one: [lines, line_length]. Latent attention's kv_b is cut along its lines, others along theirs
+  // or, transposed, across.
+  const bool key_nope = row->slice == Slice::key_nope;
+  const size_t across = key_nope ? rows : stored_rows_for(row->slice, config_, rows);
+  const size_t along = key_nope ? stored_rows_for(row->slice, config_, rows) : cols;
+  const size_t line_length = row->transposed ? across : along;
+  if (stored->count() != stack * across * along)
+    throw Error("{}: tensor {} has shape {}, but {} x {} x {} numbers are expected by the configuration", path_.string(), stored->name,
+                shape_text(stored->shape), stack, across, along);
+  if (const uint32_t numbers = type_info(stored->type).block; numbers > 1 && row->transposed) {
+    auto bytes = std::make_shared<std::vector<std::byte>>(stored->count() * sizeof(float));
+    decode(stored->type, stored->bytes.data(), {reinterpret_cast<float*>(bytes->data()), stored->count()});
+    stored = &keep(stored->name, *stored, TensorType::f32, bytes);
+  } else if (line_length % numbers != 0) {
+    throw Error("{}: tensor {} of type {} cannot be cut as this model needs it", path_.string(), stored->name, type_info(stored->type).name);
+  }
+  const TypeInfo& info = type_info(stored->type);
+  const Slicing cut = slicing(row->slice, config_, across);
+  const size_t line = bytes_of(stored->type, line_length);
+  const size_t to_next_row = row->transposed ? info.block_bytes : line;
+  StoredMatrix m;
+  m.type = stored->type;
+  m.rows = rows, m.cols = cols;
+  m.data = stored->bytes.data() + place * bytes_of(stored->type, across * along) + cut.first * to_next_row;
+  m.row_bytes = cut.step * to_next_row;
+  m.column_bytes = row->transposed ? line : info.block_bytes;
+  m.contiguous_rows = !row->transposed || cols == 1;
+  m.rows_per_group = std::min(cut.per_group, std::max<size_t>(rows, 1));
+  m.group_bytes = cut.group_stride * to_next_row;
+  return m;
+}
+
+std::vector<std::string> Checkpoint::unclaimed() const {
+  std::vector<std::string> notes;
+  std::unordered_map<std::string, size_t> skipped;
+  for (const Tensor& tensor : tensors()) {
+    if (claimed_.contains(tensor.name)) continue;
+    if (const char* kind = known_extra(tensor.name, config_)) skipped[kind]++;
+    else if (tensor.name == "lm_head.weight" && config_.tied_output) skipped["a second copy of the tied output head"]++;
+    else
+      throw Error("{}: tensor {} is not known in family {}; the file is of a variant that moiety does not compute", path_.string(),
+                  tensor.name, config_.family->name);
+  }
+  for (const auto& [kind, count] : skipped) notes.push_back(fmt::format("skipped: {} ({} tensors)", kind, count));
+  std::ranges::sort(notes);
+  return notes;
+}
+
+std::vector<std::shared_ptr<void>> Checkpoint::storage() const {
+  std::vector<std::shared_ptr<void>> out = decoded_bytes_;
+  if (gguf_) out.push_back(gguf_);
+  if (hf_) out.push_back(hf_);
+  return out;
+}
+
+}  // namespace moiety

@@ -1,0 +1,70 @@
+// A checkpoint of either format behind one face: its configuration, and its tensors by canonical name.
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "formats/gguf.h"
+#include "formats/hf_directory.h"
+#include "kernels/matrix.h"
+#include "model/names.h"
+
+namespace moiety {
+
+// A canonical matrix as it lies in a stored tensor. Row r begins at row_offset(r); neighbours in a row are column_bytes apart, or,
+// where the row is contiguous, the row may be any blocks.
+struct StoredMatrix {
+  TensorType type = TensorType::f32;
+  size_t rows = 0, cols = 0;
+  const std::byte* data = nullptr;
+  size_t row_bytes = 0, column_bytes = 0;
+  size_t rows_per_group = 0, group_bytes = 0;  // rows come in groups, group_bytes apart
+  bool contiguous_rows = true;
+
+  size_t row_offset(size_t r) const { return r / rows_per_group * group_bytes + r % rows_per_group * row_bytes; }
+  bool uniform() const { return rows_per_group >= rows; }
+};
+
+class Checkpoint {
+ public:
+  static Checkpoint open(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return path_; }
+  bool is_gguf() const { return gguf_ != nullptr; }
+  const GgufFile* gguf() const { return gguf_.get(); }
+  const HfDirectory* hf() const { return hf_.get(); }
+  const Config& config() const { return config_; }
+  const std::vector<Tensor>& tensors() const { return is_gguf() ? gguf_->tensors() : hf_->tensors(); }
+
+  // The i-th of `count` matrices that a canonical name stands for (experts, heads; 0 of 1 for plain matrices), where it lies.
+  // `block`: entry of the schedule, -1 for the model's own tensors. Nothing if the checkpoint has no such tensor. An Error if it has another shape than [rows, cols]. Vectors are [n, 1].
+  std::optional<StoredMatrix> find(const std::string& name, int block, size_t i, size_t count, size_t rows, size_t cols);
+  // How the numbers of that name are to be adjusted.
+  Adjust adjust(const std::string& name, int block);
+
+  // Tensors that nothing asked for: known kinds are noted in a line each, others are an Error.
+  std::vector<std::string> unclaimed() const;
+  // What holds the mapped bytes, and those that `find` had to decode.
+  std::vector<std::shared_ptr<void>> storage() const;
+
+ private:
+  const TensorName* row_of(const std::string& name, int block, size_t expert, std::string& stored);
+  const Tensor* stored_tensor(const std::string& name);
+  const Tensor& keep(const std::string& name, const Tensor& like, TensorType type, std::shared_ptr<std::vector<std::byte>> bytes);
+
+  std::filesystem::path path_;
+  std::shared_ptr<GgufFile> gguf_;
+  std::shared_ptr<HfDirectory> hf_;
+  Config config_;
+  std::unordered_map<std::string, std::vector<TensorName>> names_;        // by canonical name
+  std::unordered_map<std::string, const Tensor*> by_name_;                // by stored name
+  std::unordered_map<std::string, std::shared_ptr<Tensor>> decoded_;      // stored in pieces, joined here
+  std::vector<std::shared_ptr<void>> decoded_bytes_;
+  std::unordered_set<std::string> claimed_;
+};
+
+}  // namespace moiety

@@ -1,0 +1,145 @@
+#include "model/forward.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "formats/codec.h"
+#include "kernels/matmul.h"
+#include "kernels/ops.h"
+#include "model/rope.h"
+
+namespace moiety {
+
+void apply(const Step& step, const Linear& linear, ConstRows x, Rows y) {
+  matmul(linear.weight, x, y, step.workers);
+  if (linear.bias.empty()) return;
+  for (size_t t = 0; t < x.rows; t++) add({y[t], linear.weight.rows}, linear.bias);
+}
+
+void apply_norm(const Config& c, const NormWeights& norm, ConstRows x, Rows out) {
+  for (size_t t = 0; t < x.rows; t++) {
+    const std::span<const float> in(x[t], x.cols);
+    if (c.norm == NormKind::layer) layer_norm(in, norm.weight, norm.bias, c.norm_epsilon, {out[t], x.cols});
+    else rms_norm(in, norm.weight, c.norm_epsilon, {out[t], x.cols});
+  }
+}
+
+namespace {
+
+void embed(Step& step, Rows hidden) {
+  const Model& model = step.model;
+  for (size_t t = 0; t < step.count(); t++) {
+    const std::span<float> row(hidden[t], hidden.cols);
+    decode(model.embedding.type, model.embedding.row(static_cast<size_t>(step.rows[t].id)), row);
+    if (model.config.embedding_scale != 1) scale(row, model.config.embedding_scale);
+  }
+}
+
+void make_rotations(Step& step) {
+  const std::vector<Rope>& ropes = step.model.config.ropes;
+  step.rotations.resize(ropes.size());
+  for (size_t r = 0; r < ropes.size(); r++) {
+    const size_t size = ropes[r].size;
+    step.rotations[r].resize(step.count() * size);
+    for (size_t t = 0; t < step.count(); t++) {
+      const std::span<float> row(step.rotations[r].data() + t * size, size);
+      rope_row(step.rows[t].sequence->frequencies[r], step.rows[t].position, row.first(size / 2), row.last(size / 2));
+    }
+  }
+}
+
+void mix(Step& step, const Block& block, ConstRows x, Rows out) {
+  switch (block.config->mixer) {
+    case Mixer::attention: return attention(step, block, x, out);
+    case Mixer::latent_attention: return latent_attention(step, block, x, out);
+    case Mixer::expert_attention: return expert_attention(step, block, x, out);
+    case Mixer::short_convolution: return short_convolution(step, block, x, out);
+    case Mixer::gated_delta:
+    case Mixer::kimi_delta: return delta_net(step, block, x, out);
+  }
+}
+
+void add_rows(Rows x, ConstRows y, float factor) {
+  for (size_t t = 0; t < x.rows; t++) {
+    if (factor == 1) add({x[t], x.cols}, {y[t], y.cols});
+    else add_scaled({x[t], x.cols}, {y[t], y.cols}, factor);
+  }
+}
+
+void check_finite(const Step& step, const Block& block, ConstRows x) {
+  for (size_t t = 0; t < x.rows; t++)
+    for (size_t i = 0; i < x.cols; i++)
+      if (!std::isfinite(x[t][i]))
+        throw Error("layer {}: the activation of token {} is not finite; the weights may hold NaN or infinity (look with --check)",
+                    block.config->layer, step.rows[t].position);
+}
+
+// What a site computed for a later block of the schedule.
+struct Delayed {
+  size_t due;
+  Buffer rows;
+};
+
+void run_block(Step& step, const Block& block, Rows x, std::vector<Delayed>& delayed) {
+  const Config& c = step.model.config;
+  const size_t n = x.rows, d = x.cols;
+  const bool parallel = c.placement == NormPlacement::parallel;
+  Buffer normed(n, d), mixed(n, d), out(n, d);
+  auto enter = [&](const NormWeights& norm) {
+    if (norm) return apply_norm(c, norm, x, normed);
+    for (size_t t = 0; t < n; t++) std::copy_n(x[t], d, normed[t].begin());
+  };
+  enter(block.mixer_norm);
+  mix(step, block, normed, mixed);
+  if (block.mixer_post_norm) apply_norm(c, block.mixer_post_norm, mixed, mixed);
+  if (!parallel) {
+    add_rows(x, mixed, c.residual_scale);
+    enter(block.ffn_norm);
+  }
+  if (block.site) {
+    mixture(step, *block.site, normed, out);
+    if (const uint32_t later = block.site->config->add_after_blocks) {
+      delayed.push_back({block.index + later, std::move(out)});
+      out = Buffer(n, d);
+    }
+  }
+  if (block.ffn) feed_forward(step, block.ffn, normed, out);
+  if (block.ffn_post_norm) apply_norm(c, block.ffn_post_norm, out, out);
+  if (parallel) add_rows(x, mixed, c.residual_scale);
+  add_rows(x, out, c.residual_scale);
+  for (const Delayed& late : delayed)
+    if (late.due == block.index) add_rows(x, late.rows, c.residual_scale);
+}
+
+}  // namespace
+
+void forward(Step& step, Rows hidden) {
+  embed(step, hidden);
+  make_rotations(step);
+  step.carry.assign(step.count(), {});
+  step.earlier.assign(step.count(), {});
+  std::vector<Delayed> delayed;
+  Buffer before(step.observer ? hidden.rows : 0, hidden.cols);
+  for (const Block& block : step.model.blocks) {
+    for (size_t t = 0; t < before.rows(); t++) std::copy_n(hidden[t], hidden.cols, before[t].begin());
+    run_block(step, block, hidden, delayed);
+    check_finite(step, block, hidden);
+    if (step.observer) step.observer->block_ran(block, step.rows, before, hidden);
+  }
+}
+
+void logits_of(const Step& step, ConstRows hidden, Rows logits) {
+  const Config& c = step.model.config;
+  Buffer normed(hidden.rows, hidden.cols);
+  apply_norm(c, step.model.output_norm, hidden, normed);
+  apply(step, step.model.output, normed, logits);
+  for (size_t t = 0; t < logits.rows; t++) {
+    const std::span<float> row(logits[t], logits.cols);
+    if (c.logit_scale != 1) scale(row, c.logit_scale);
+    if (c.final_softcap > 0)
+      for (float& v : row) v = c.final_softcap * std::tanh(v / c.final_softcap);
+  }
+}
+
+}  // namespace moiety

@@ -1,0 +1,280 @@
+#include "model/load.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/error.h"
+#include "formats/codec.h"
+#include "model/checkpoint.h"
+#include "model/family.h"
+
+namespace moiety {
+namespace {
+
+class Loader {
+ public:
+  Loader(Checkpoint& file, Model& model, bool check) : file_(file), model_(model), check_(check) {}
+
+  // A matrix in place if its rows are contiguous and evenly apart; a copy otherwise.
+  Matrix matrix(const std::string& name, const BlockConfig* block, size_t i, size_t count, size_t rows, size_t cols) {
+    const std::optional<StoredMatrix> m = file_.find(name, block_index(block), i, count, rows, cols);
+    if (!m) missing(name, block);
+    model_.weight_bytes += bytes_of(m->type, m->rows * m->cols);
+    Matrix out{m->type, rows, cols, m->data, m->row_bytes};
+    if (!m->contiguous_rows || !m->uniform()) out = copied(*m);
+    if (check_) check_finite(out, name, block);
+    return out;
+  }
+
+  Linear linear(const std::string& name, const BlockConfig* block, size_t rows, size_t cols, bool bias) {
+    Linear out;
+    out.name = canonical_name(name, block_index(block));
+    out.weight = matrix(name + ".weight", block, 0, 1, rows, cols);
+    if (bias) out.bias = vector(name + ".bias", block, rows);
+    return out;
+  }
+
+  // A float32 copy with the family's adjustment.
+  std::span<const float> vector(const std::string& name, const BlockConfig* block, size_t n) { return vectors({name}, block, n); }
+
+  // Several vectors of n numbers, one after another.
+  std::span<const float> vectors(std::initializer_list<std::string> names, const BlockConfig* block, size_t n) {
+    auto values = std::make_shared<std::vector<float>>();
+    for (const std::string& name : names) append_vector(name, block, 0, 1, n, *values);
+    model_.storage.push_back(values);
+    return *values;
+  }
+
+  // The bias of the i-th of `count` experts, as a matrix of one row.
+  Matrix bias_row(const std::string& name, const BlockConfig* block, size_t i, size_t count, size_t n) {
+    auto values = std::make_shared<std::vector<float>>();
+    append_vector(name, block, i, count, n, *values);
+    model_.storage.push_back(values);
+    return {TensorType::f32, 1, n, reinterpret_cast<const std::byte*>(values->data()), n * sizeof(float)};
+  }
+
+  NormWeights norm(const std::string& name, const BlockConfig* block, size_t n) {
+    NormWeights out;
+    out.weight = vector(name + ".weight", block, n);
+    if (model_.config.norm_bias && model_.config.norm == NormKind::layer) out.bias = vector(name + ".bias", block, n);
+    return out;
+  }
+  // Norms inside attention have no bias in any family.
+  NormWeights plain_norm(const std::string& name, const BlockConfig* block, size_t n) { return {vector(name + ".weight", block, n), {}}; }
+
+  FeedForward feed_forward(const std::string& suffix, const BlockConfig* block, size_t width, bool bias) {
+    const size_t d = model_.config.d_model;
+    return {linear("ffn_gate" + suffix, block, width, d, bias), linear("ffn_up" + suffix, block, width, d, bias),
+            linear("ffn_down" + suffix, block, d, width, bias)};
+  }
+
+ private:
+  void append_vector(const std::string& name, const BlockConfig* block, size_t i, size_t count, size_t n, std::vector<float>& out) {
+    const std::optional<StoredMatrix> m = file_.find(name, block_index(block), i, count, n, 1);
+    if (!m) missing(name, block);
+    const Adjust adjust = file_.adjust(name, block_index(block));
+    const size_t begin = out.size();
+    out.resize(begin + n);
+    for (size_t r = 0; r < n; r++) {
+      float& v = out[begin + r];
+      decode(m->type, m->data + m->row_offset(r), {&v, 1});
+      if (adjust == Adjust::plus_one) v += 1;
+      if (adjust == Adjust::minus_exp) v = -std::exp(v);
+    }
+    model_.weight_bytes += n * sizeof(float);
+    if (check_) check_finite(Matrix{TensorType::f32, 1, n, reinterpret_cast<const std::byte*>(out.data() + begin), 0}, name, block);
+  }
+
+  int block_index(const BlockConfig* block) const { return block ? static_cast<int>(block - model_.config.blocks.data()) : -1; }
+
+  [[noreturn]] void missing(const std::string& name, const BlockConfig* block) {
+    throw Error("{}: tensor {} is missing", file_.path().string(), canonical_name(name, block_index(block)));
+  }
+
+  Matrix copied(const StoredMatrix& m) {
+    const size_t line = bytes_of(m.type, m.cols);
+    auto bytes = std::make_shared<std::vector<std::byte>>(line * m.rows);
+    for (size_t r = 0; r < m.rows; r++) {
+      const std::byte* from = m.data + m.row_offset(r);
+      std::byte* to = bytes->data() + r * line;
+      const size_t size = type_info(m.type).block_bytes;
+      if (m.contiguous_rows) std::memcpy(to, from, line);
+      else
+        for (size_t c = 0; c < m.cols; c++) std::memcpy(to + c * size, from + c * m.column_bytes, size);
+    }
+    model_.storage.push_back(bytes);
+    return {m.type, m.rows, m.cols, bytes->data(), line};
+  }
+
+  void check_finite(const Matrix& m, const std::string& name, const BlockConfig* block) {
+    std::vector<float> row(m.cols);
+    for (size_t r = 0; r < m.rows; r++) {
+      decode(m.type, m.row(r), row);
+      for (size_t c = 0; c < m.cols; c++)
+        if (!std::isfinite(row[c]))
+          throw Error("{}: tensor {} holds {} at row {}, column {}", file_.path().string(), canonical_name(name, block_index(block)),
+                      std::isnan(row[c]) ? "NaN" : "infinity", r, c);
+    }
+  }
+
+  Checkpoint& file_;
+  Model& model_;
+  bool check_;
+};
+
+void load_attention(Loader& load, const Config& c, const BlockConfig& b, AttentionWeights& a) {
+  const size_t d = c.d_model, q = size_t{c.heads} * c.key_size * (c.output_gate == OutputGate::in_query ? 2 : 1);
+  const size_t k = size_t{c.kv_heads} * c.key_size, v = size_t{c.kv_heads} * c.value_size, out = size_t{c.heads} * c.value_size;
+  if (b.mixer == Mixer::latent_attention) {
+    const size_t nope = c.key_size - c.rope_key_size;
+    if (c.q_rank) {
+      a.q_a = load.linear("attn_q_a", &b, c.q_rank, d, false);
+      a.q_a_norm = load.plain_norm("attn_q_a_norm", &b, c.q_rank);
+      a.q_b = load.linear("attn_q_b", &b, size_t{c.heads} * c.key_size, c.q_rank, false);
+    } else {
+      a.q = load.linear("attn_q", &b, size_t{c.heads} * c.key_size, d, false);
+    }
+    a.kv_a = load.linear("attn_kv_a_mqa", &b, c.kv_rank + c.rope_key_size, d, false);
+    a.kv_a_norm = load.plain_norm("attn_kv_a_norm", &b, c.kv_rank);
+    for (size_t h = 0; h < c.heads; h++) {
+      a.k_b.push_back(load.matrix("attn_k_b.weight", &b, h, c.heads, c.kv_rank, nope));
+      a.v_b.push_back(load.matrix("attn_v_b.weight", &b, h, c.heads, c.value_size, c.kv_rank));
+    }
+  } else {
+    a.k = load.linear("attn_k", &b, k, d, c.qkv_bias);
+    a.v = load.linear("attn_v", &b, v, d, c.qkv_bias);
+    if (b.mixer == Mixer::expert_attention) return;
+    a.q = load.linear("attn_q", &b, q, d, c.qkv_bias);
+    if (c.qk_norm == QkNorm::per_head || c.qk_norm == QkNorm::whole) {
+      const bool whole = c.qk_norm == QkNorm::whole;
+      a.q_norm = load.plain_norm("attn_q_norm", &b, whole ? size_t{c.heads} * c.key_size : c.key_size);
+      a.k_norm = load.plain_norm("attn_k_norm", &b, whole ? k : c.key_size);
+    }
+  }
+  a.output = load.linear("attn_output", &b, d, out, c.attention_output_bias);
+  if (c.sinks) a.sinks = load.vector("attn_sinks.weight", &b, c.heads);
+  if (c.output_gate == OutputGate::per_element) a.gate = load.linear("attn_gate", &b, out, d, false);
+  if (c.output_gate == OutputGate::per_head) a.gate = load.linear("attn_gate", &b, c.heads, d, false);
+}
+
+void load_recurrent(Loader& load, const Config& c, const BlockConfig& b, RecurrentWeights& r) {
+  const size_t d = c.d_model, taps = c.conv_length;
+  if (b.mixer == Mixer::short_convolution) {
+    r.in = load.linear("shortconv.in_proj", &b, 3 * d, d, c.conv_bias);
+    r.conv = load.vector("shortconv.conv.weight", &b, d * taps);
+    if (c.conv_bias) r.conv_bias = load.vector("shortconv.conv.bias", &b, d);
+    r.output = load.linear("shortconv.out_proj", &b, d, d, c.conv_bias);
+    return;
+  }
+  const size_t keys = size_t{c.delta_key_heads} * c.delta_key_size, values = size_t{c.delta_value_heads} * c.delta_value_size;
+  const bool kimi = b.mixer == Mixer::kimi_delta;
+  r.q = load.linear("delta_q", &b, keys, d, false);
+  r.k = load.linear("delta_k", &b, keys, d, false);
+  r.v = load.linear("delta_v", &b, values, d, false);
+  r.gate = load.linear("delta_gate", &b, values, d, false);
+  r.beta = load.linear("delta_beta", &b, c.delta_value_heads, d, false);
+  r.decay = load.linear("delta_decay", &b, kimi ? keys : c.delta_value_heads, d, false);
+  if (kimi) r.conv = load.vectors({"delta_conv_q.weight", "delta_conv_k.weight", "delta_conv_v.weight"}, &b, keys * taps);
+  else r.conv = load.vector("delta_conv.weight", &b, (2 * keys + values) * taps);
+  r.decay_rate = load.vector("delta_decay_rate", &b, c.delta_value_heads);
+  r.decay_bias = load.vector("delta_decay.bias", &b, kimi ? keys : c.delta_value_heads);
+  r.norm = load.plain_norm("delta_norm", &b, c.delta_value_size);
+  r.output = load.linear("delta_output", &b, d, values, false);
+}
+
+std::unique_ptr<Site> load_site(Loader& load, const Config& c, const BlockConfig& b, const SiteConfig& s, bool attention) {
+  auto site = std::make_unique<Site>();
+  const size_t block = static_cast<size_t>(&b - c.blocks.data());
+  const size_t ids = size_t{s.experts} + s.zero_experts, d = c.d_model;
+  site->layer = b.layer;
+  site->name = fmt::format("blk.{}.{}", block, attention ? "attn" : "ffn");
+  site->config = &s;
+  site->routing = routing_text(s.router);
+  site->router = load.linear(attention ? "attn_gate_inp" : "ffn_gate_inp", &b, ids, d, c.router_bias);
+  if (s.router.choice_bias) site->choice_bias = load.vector("exp_probs_b.bias", &b, ids);
+  std::vector<MemoryBank::Expert> experts(ids);
+  auto add = [&](size_t e, PartRole role, const char* name, size_t rows, size_t cols) {
+    experts[e].parts.push_back({role, load.matrix(name, &b, e, s.experts, rows, cols)});
+  };
+  for (size_t e = 0; e < ids; e++) {
+    if (e >= s.experts) {
+      experts[e].kind = ExpertKind::zero;
+    } else if (attention) {
+      experts[e].kind = ExpertKind::attention;
+      add(e, PartRole::query, "attn_q_exps.weight", s.width, d);
+      add(e, PartRole::output, "attn_output_exps.weight", d, s.width);
+    } else {
+      add(e, PartRole::gate, "ffn_gate_exps.weight", s.width, d);
+      add(e, PartRole::up, "ffn_up_exps.weight", s.width, d);
+      add(e, PartRole::down, "ffn_down_exps.weight", d, s.width);
+      if (c.expert_bias) {
+        experts[e].parts.push_back({PartRole::gate_bias, load.bias_row("ffn_gate_exps.bias", &b, e, s.experts, s.width)});
+        experts[e].parts.push_back({PartRole::up_bias, load.bias_row("ffn_up_exps.bias", &b, e, s.experts, s.width)});
+        experts[e].parts.push_back({PartRole::down_bias, load.bias_row("ffn_down_exps.bias", &b, e, s.experts, d)});
+      }
+    }
+  }
+  site->bank = std::make_shared<MemoryBank>(std::move(experts));
+  if (s.shared_width && !attention) site->shared = load.feed_forward("_shexp", &b, s.shared_width, false);
+  if (s.shared_gate) site->shared_gate = load.linear("ffn_gate_inp_shexp", &b, 1, d, false);
+  if (s.output_bias) site->output_bias = load.vector(attention ? "attn_exps_output.bias" : "ffn_exps_output.bias", &b, d);
+  return site;
+}
+
+void load_block(Loader& load, const Config& c, const BlockConfig& b, Block& out) {
+  const size_t d = c.d_model;
+  const bool before = c.placement != NormPlacement::post;
+  const bool after = c.placement == NormPlacement::post || c.placement == NormPlacement::sandwich;
+  if (before) out.mixer_norm = load.norm("attn_norm", &b, d);
+  if (before && c.placement != NormPlacement::parallel) out.ffn_norm = load.norm("ffn_norm", &b, d);
+  if (after) {
+    out.mixer_post_norm = load.norm("attn_post_norm", &b, d);
+    out.ffn_post_norm = load.norm("ffn_post_norm", &b, d);
+  }
+  const bool recurrent = b.mixer != Mixer::attention && b.mixer != Mixer::latent_attention && b.mixer != Mixer::expert_attention;
+  if (recurrent) load_recurrent(load, c, b, out.recurrent);
+  else load_attention(load, c, b, out.attention);
+  if (b.mixer == Mixer::expert_attention) out.attention_site = load_site(load, c, b, *c.attention_experts, true);
+  if (b.ffn_width) out.ffn = load.feed_forward("", &b, b.ffn_width, c.ffn_bias);
+  if (b.experts) out.site = load_site(load, c, b, *b.experts, false);
+}
+
+}  // namespace
+
+std::shared_ptr<const Model> load_model(const std::filesystem::path& path, const LoadOptions& options) {
+  Checkpoint file = Checkpoint::open(path);
+  uint64_t total = 0;
+  for (const Tensor& tensor : file.tensors()) total += tensor.bytes.size();
+  if (options.memory_budget && total > options.memory_budget)
+    throw Error("{}: its weights take {} bytes, the budget is {}; give a larger --memory, or a smaller file (`moiety convert --type q4_k`)",
+                path.string(), total, options.memory_budget);
+  auto model = std::make_shared<Model>();
+  model->config = file.config();
+  model->path = path;
+  const Config& c = model->config;
+  Loader load(file, *model, options.check);
+  model->embedding = load.matrix("token_embd.weight", nullptr, 0, 1, c.vocab, c.d_model);
+  model->output_norm = load.norm("output_norm", nullptr, c.d_model);
+  if (c.tied_output) model->output = {"output", model->embedding, {}};
+  else model->output.weight = load.matrix("output.weight", nullptr, 0, 1, c.vocab, c.d_model);
+  model->output.name = "output";
+  if (c.head_bias) model->output.bias = load.vector("output.bias", nullptr, c.vocab);
+  for (const BlockConfig& b : c.blocks) {
+    Block& block = model->blocks.emplace_back();
+    block.config = &b;
+    block.index = static_cast<uint32_t>(model->blocks.size() - 1);
+    load_block(load, c, b, block);
+  }
+  for (Block& block : model->blocks)
+    for (Site* site : {block.attention_site.get(), block.site.get()})
+      if (site) {
+        site->index = static_cast<uint32_t>(model->sites.size());
+        model->sites.push_back(site);
+      }
+  model->notes = file.unclaimed();
+  for (auto& bytes : file.storage()) model->storage.push_back(bytes);
+  return model;
+}
+
+}  // namespace moiety

@@ -1,0 +1,80 @@
+// One step of the model: rows of one or several sequences that are computed together.
+#pragma once
+#include <span>
+#include <vector>
+
+#include "base/threads.h"
+#include "model/observer.h"
+#include "model/state.h"
+#include "model/weights.h"
+
+namespace moiety {
+
+struct StepRow {
+  SequenceState* sequence;
+  uint32_t position;
+  int32_t id;
+  uint32_t sequence_number;  // the caller's name for the sequence
+};
+
+// Rows of a sequence stand in position order, after everything computed before.
+struct Step {
+  const Model& model;
+  Workers& workers;
+  TensorType cache_type;
+  std::vector<StepRow> rows;
+  Observer* observer = nullptr;
+  // By rope and row: cosines then sines, [rows, size].
+  std::vector<std::vector<float>> rotations = {};
+  // Recurrent state of routing stages along depth, by row; and what earlier sites chose, where a stage asks.
+  std::vector<std::vector<float>> carry = {};
+  struct Earlier {
+    uint32_t site;
+    std::vector<Candidate> scored;
+    std::vector<Choice> chosen;
+  };
+  std::vector<std::vector<Earlier>> earlier = {};
+
+  size_t count() const { return rows.size(); }
+};
+
+// Floats [rows, cols] that own their memory.
+class Buffer {
+ public:
+  Buffer(size_t rows, size_t cols) : rows_(rows), cols_(cols), values_(rows * cols) {}
+  operator Rows() { return {values_.data(), rows_, cols_, cols_}; }
+  operator ConstRows() const { return {values_.data(), rows_, cols_, cols_}; }
+  std::span<float> operator[](size_t r) { return {values_.data() + r * cols_, cols_}; }
+  std::span<const float> operator[](size_t r) const { return {values_.data() + r * cols_, cols_}; }
+  size_t rows() const { return rows_; }
+  size_t cols() const { return cols_; }
+
+ private:
+  size_t rows_, cols_;
+  std::vector<float> values_;
+};
+
+// y = W x + b: every weight product of the forward pass but the experts' goes through here, with the tensor's name.
+void apply(const Step& step, const Linear& linear, ConstRows x, Rows y);
+
+// The mixers: x [rows, d_model] normed input, out [rows, d_model].
+void attention(Step& step, const Block& block, ConstRows x, Rows out);
+void latent_attention(Step& step, const Block& block, ConstRows x, Rows out);
+void expert_attention(Step& step, const Block& block, ConstRows x, Rows out);
+void short_convolution(Step& step, const Block& block, ConstRows x, Rows out);
+void delta_net(Step& step, const Block& block, ConstRows x, Rows out);
+
+// FFNs and mixtures of them.
+void feed_forward(const Step& step, const FeedForward& ffn, ConstRows x, Rows out);
+void activate(const Config& config, Rows gate, ConstRows up);  // gate = act(gate) * up
+RoutingPlan route(Step& step, const Site& site, ConstRows features);
+void run_experts(const Step& step, const Site& site, const RoutingPlan& plan, ConstRows x, Rows out);
+void mixture(Step& step, const Site& site, ConstRows x, Rows out);
+
+// Pieces that several mixers share.
+void rotate_row(const Step& step, const Block& block, size_t row, std::span<float> x);  // one head's rotating part
+void append_cache(std::vector<std::byte>& cache, std::span<const float> row, TensorType type);
+std::pair<size_t, size_t> visible(const BlockConfig& block, uint32_t position);  // positions [first, last)
+void apply_norm(const Config& config, const NormWeights& norm, ConstRows x, Rows out);
+
+}  // namespace moiety
