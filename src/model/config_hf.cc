@@ -92,12 +92,12 @@ RouterConfig read_router(const Keys& keys, const Family& family, uint32_t layer)
   RouterConfig r;
   const Keys ffn = keys.inside("ffn_config");  // dbrx
   r.score = family.score;
-  r.top_k = ffn.count({"moe_top_k"}).value_or(keys.count_or({"num_experts_per_tok", "moe_topk", "moe_k"}, 2, layer));
+  r.top_k = ffn.count({"moe_top_k"}).value_or(keys.count_or({"num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k"}, 2, layer));
   r.choice_bias = family.choice_bias && keys.flag({"use_expert_bias", "use_routing_bias", "moe_router_enable_expert_bias"}, true);
-  r.renorm = keys.flag({"norm_topk_prob", "route_norm"}, family.renorm);
+  r.renorm = keys.flag({"norm_topk_prob", "route_norm", "moe_renormalize"}, family.renorm);
   r.renorm_epsilon = family.renorm_epsilon;
   r.scale = keys.number({"routed_scaling_factor", "route_scale"}, 1);
-  r.groups = std::max(1u, keys.count_or({"n_group", "num_expert_groups"}, 1));
+  r.groups = std::max(1u, keys.count_or({"n_group", "num_expert_groups", "num_expert_group"}, 1));
   r.top_groups = keys.count_or({"topk_group", "num_limited_groups"}, 1);
   r.group_rank = RouterConfig::GroupRank::sum2;
   r.jitter = keys.number({"router_jitter_noise"}, 0.01);
@@ -218,7 +218,7 @@ void read_blocks(const Keys& keys, Config& c) {
   if (layers == 0 || layers > 4096) throw Error("{}: {} layers", keys.origin(), layers);
   const std::vector<std::string> types = layer_types(keys, family, layers);
   const bool latent = keys.find({"kv_lora_rank"}) != nullptr;
-  const bool mixture = keys.find({"num_experts_per_tok", "moe_topk", "moe_k", "ffn_config"}) != nullptr &&
+  const bool mixture = keys.find({"num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "ffn_config"}) != nullptr &&
                        !(family.name == "llama" || family.name == "mistral");
   const std::vector<bool> sparse = mixture ? expert_layers(keys, layers) : std::vector<bool>(layers, false);
   const std::vector<double> rope_layers = keys.numbers({"no_rope_layers"});
@@ -363,9 +363,9 @@ Config read_hf_config(const nlohmann::json& file, const nlohmann::json& generati
   if (name == "bailing_hybrid") {
     if (keys.flag({"use_kda_lora"}, false) || !keys.flag({"no_kda_lora"}, true))
       throw Error("{}: low-rank projections of Kimi delta attention (use_kda_lora) are not known", origin);
-    c.conv_length = keys.count_or({"short_conv_kernel_size"}, 4);
-    c.delta_key_heads = c.delta_value_heads = c.heads;
-    c.delta_key_size = c.delta_value_size = keys.count_or({"head_dim"}, c.d_model / c.heads);
+    c.conv_length = keys.count_or({"linear_conv_kernel_dim", "short_conv_kernel_size"}, 4);
+    c.delta_key_heads = c.delta_value_heads = keys.count_or({"linear_num_heads"}, c.heads);
+    c.delta_key_size = c.delta_value_size = keys.count_or({"linear_head_dim", "head_dim"}, c.d_model / c.heads);
     c.kimi_safe_gate = keys.flag({"kda_safe_gate"}, true);
     c.kimi_lower_bound = static_cast<float>(keys.number({"kda_lower_bound"}, -5));
   }

@@ -1,0 +1,90 @@
+// What the verbs share: options of the model, and lists of ids.
+#include <charconv>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "apps/verbs.h"
+#include "base/file.h"
+#include "base/size.h"
+
+namespace moiety {
+
+void add_model_options(CLI::App& verb, ModelOptions& o) {
+  verb.add_option("MODEL", o.model, "a GGUF file (the first of several), a Hugging Face directory, or the name of a model in models/")->required();
+  verb.add_option("-t,--threads", o.threads, "threads (default: the cores that affinity and cgroup allow)")->check(CLI::Range(1, 1024));
+  verb.add_option("--memory", o.memory, "budget of the process: bytes, 512M, 2G, 1.5GiB (default: no limit)");
+  verb.add_option("--seed", o.seed, "seed of everything random (default 0)");
+  verb.add_option("--compute", o.compute, "f32: the reference arithmetic; auto: the fastest for the file's types (default auto)")
+      ->check(CLI::IsMember({"f32", "auto"}));
+  verb.add_option("--routing", o.routing, "routing text instead of the model's own, see `moiety routing list` (default @model)");
+  verb.add_flag("--allow-batch-dependent", o.allow_batch_dependent, "consent to stages that look beyond a token's own past");
+  verb.add_option("--kv", o.cache, "type of the cache: f32, f16, bf16, q8_0 (default f16; with --compute f32: f32)")
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}));
+  verb.add_option("-c,--context", o.context, "positions of a sequence (default: the trained length, at most 4096)")->check(CLI::Range(1, 1 << 30));
+  verb.add_option("--chunk", o.chunk, "prompt tokens computed at once; never changes a result (default 512)")->check(CLI::Range(1, 1 << 20));
+  verb.add_flag("--check", o.check, "look at every weight for NaN and infinity first");
+  verb.add_flag("--json", o.json, "one JSON document on stdout");
+  CLI::App* v = &verb;
+  verb.parse_complete_callback([v, &o] {
+    if (o.compute == "f32" && v->count("--kv") == 0) o.cache = "f32";
+  });
+}
+
+std::filesystem::path find_model(const std::string& name) {
+  if (std::filesystem::exists(name)) return name;
+  if (name.find('/') == std::string::npos) {
+    for (const std::filesystem::path& root : {std::filesystem::path("models"), std::filesystem::path(MOIETY_MODELS)})
+      for (const std::string& candidate : {name, name + ".gguf"})
+        if (std::filesystem::exists(root / candidate)) return root / candidate;
+  }
+  throw Error("{}: there is no such file, directory or model; `moiety models` lists those at hand", name);
+}
+
+std::shared_ptr<const Model> open_model(const ModelOptions& o, bool quiet) {
+  LoadOptions load;
+  load.check = o.check;
+  load.memory_budget = o.memory.empty() ? 0 : parse_size(o.memory);
+  auto model = load_model(find_model(o.model), load);
+  if (!quiet)
+    for (const std::string& note : model->notes) std::fprintf(stderr, "%s: %s\n", o.model.c_str(), note.c_str());
+  return model;
+}
+
+SessionOptions session_options(const ModelOptions& o) {
+  SessionOptions s;
+  s.threads = o.threads;
+  s.cache_type = *type_by_name(o.cache);
+  s.context = o.context;
+  s.chunk = o.chunk;
+  s.routing = o.routing;
+  s.allow_batch_dependent = o.allow_batch_dependent;
+  return s;
+}
+
+std::vector<int32_t> parse_ids(const std::string& text) {
+  std::vector<int32_t> out;
+  for (size_t at = 0; at < text.size();) {
+    int32_t id;
+    const auto [end, error] = std::from_chars(text.data() + at, text.data() + text.size(), id);
+    at = static_cast<size_t>(end - text.data());
+    if (error != std::errc() || (at < text.size() && text[at] != ',')) throw UsageError("'{}' is not a list of ids like 1,2,3", text);
+    out.push_back(id);
+    at++;
+  }
+  if (out.empty()) throw UsageError("an empty list of ids; write them like 1,2,3");
+  return out;
+}
+
+std::vector<std::vector<int32_t>> read_id_lists(const std::filesystem::path& path) {
+  try {
+    auto lists = nlohmann::json::parse(read_text_file(path)).get<std::vector<std::vector<int32_t>>>();
+    if (lists.empty()) throw Error("{}: holds no list of ids", path.string());
+    for (const auto& list : lists)
+      if (list.empty()) throw Error("{}: holds an empty list of ids", path.string());
+    return lists;
+  } catch (const nlohmann::json::exception& e) {
+    throw Error("{}: is not a JSON list of id lists like [[1,2,3],[4,5]]: {}", path.string(), e.what());
+  }
+}
+
+}  // namespace moiety

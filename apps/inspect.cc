@@ -1,0 +1,143 @@
+// moiety inspect: what is in a model file.
+#include <algorithm>
+#include <cstdio>
+#include <fmt/ranges.h>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "apps/verbs.h"
+#include "base/size.h"
+#include "model/checkpoint.h"
+#include "model/family.h"
+
+namespace moiety {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+struct SiteSummary {
+  uint64_t elements_per_expert = 0, bytes = 0;
+  std::map<std::string, uint32_t> kinds, types;
+  std::set<uint64_t> widths;
+};
+
+SiteSummary summarise(const Site& site) {
+  SiteSummary out;
+  std::vector<uint32_t> ids(site.bank->size());
+  for (uint32_t e = 0; e < ids.size(); e++) ids[e] = e;
+  const auto lease = site.bank->lease(ids);
+  for (size_t i; (i = lease->wait_any()) != Lease::none;) {
+    const ExpertView& view = lease->view(i);
+    out.kinds[std::string(expert_kind_name(view.kind))]++;
+    out.bytes += view.bytes();
+    uint64_t count = 0;
+    for (const Part& part : view.parts) {
+      count += part.matrix.rows * part.matrix.cols;
+      if (part.role == PartRole::gate || part.role == PartRole::query) {
+        out.types[std::string(type_info(part.matrix.type).name)]++;
+        out.widths.insert(part.matrix.rows);
+      }
+    }
+    out.elements_per_expert = std::max(out.elements_per_expert, count);
+  }
+  return out;
+}
+
+// The texts of all sites as one routing text, rules by layer where layers differ.
+std::string routing_of(const Model& model) {
+  std::map<std::string, std::vector<uint32_t>> layers;
+  for (const Site* site : model.sites) layers[site->routing].push_back(site->layer);
+  if (layers.size() == 1) return layers.begin()->first;
+  std::string out;
+  for (const auto& [text, where] : layers) out += fmt::format("{}layers {}: {}", out.empty() ? "" : "; ", fmt::join(where, ","), text);
+  return out;
+}
+
+uint64_t stored_elements(const Checkpoint& file) {
+  uint64_t sum = 0;
+  for (const Tensor& t : file.tensors()) sum += t.count();
+  return sum;
+}
+
+json describe(const Model& model, const Checkpoint& file) {
+  const Config& c = model.config;
+  uint64_t expert_bytes = 0, idle = 0, total_bytes = 0;
+  for (const Tensor& t : file.tensors()) total_bytes += t.bytes.size();
+  json experts = json::array();
+  std::set<uint32_t> moe_layers;
+  for (const Site* site : model.sites) {
+    const SiteSummary s = summarise(*site);
+    expert_bytes += s.bytes;
+    idle += s.elements_per_expert * (site->config->experts - std::min(site->config->experts, site->config->router.top_k));
+    if (site->name.ends_with("ffn")) moe_layers.insert(site->layer);
+    experts.push_back({{"layer", site->layer}, {"site", site->name}, {"count", site->bank->size()}, {"kinds", s.kinds}, {"widths", s.widths},
+                       {"types", s.types}, {"bytes", s.bytes}});
+  }
+  const uint64_t total = stored_elements(file);
+  uint64_t active = total - std::min(total, idle);
+  if (!c.tied_output) active -= model.embedding.rows * model.embedding.cols;  // a token reads one row of it
+  std::set<uint32_t> layers;
+  for (const BlockConfig& b : c.blocks) layers.insert(b.layer);
+  json out;
+  out["family"] = c.family->name;
+  out["layers"] = layers.size();
+  out["d_model"] = c.d_model;
+  out["vocab"] = c.vocab;
+  out["context"] = c.context;
+  out["moe_layers"] = moe_layers;
+  out["experts"] = experts;
+  out["routing"] = model.sites.empty() ? "" : routing_of(model);
+  out["parameters"] = {{"total", total}, {"active", active}};
+  out["bytes"] = {{"total", total_bytes}, {"experts", expert_bytes}};
+  return out;
+}
+
+void print_text(const json& d, const Checkpoint& file, bool tensors, bool experts) {
+  fmt::print("family      {}\nlayers      {} ({} with experts)\nd_model     {}\nvocabulary  {}\ncontext     {}\n", d["family"].get<std::string>(),
+             d["layers"].get<int>(), d["moe_layers"].size(), d["d_model"].get<int>(), d["vocab"].get<int>(), d["context"].get<int>());
+  fmt::print("parameters  {:.2f} M, {:.2f} M active per token\n", d["parameters"]["total"].get<double>() / 1e6, d["parameters"]["active"].get<double>() / 1e6);
+  fmt::print("size        {}, experts {}\n", show_size(d["bytes"]["total"].get<uint64_t>()), show_size(d["bytes"]["experts"].get<uint64_t>()));
+  if (const std::string routing = d["routing"].get<std::string>(); !routing.empty())
+    fmt::print("routing     {}\n{}", routing, RoutingPolicy::parse(routing, true).explain());
+  if (experts) {
+    fmt::print("\n{:>5}  {:<14} {:>6}  {:<22} {:<14} {:<16} {:>12}\n", "layer", "site", "count", "kinds", "widths", "types", "bytes");
+    for (const json& e : d["experts"])
+      fmt::print("{:>5}  {:<14} {:>6}  {:<22} {:<14} {:<16} {:>12}\n", e["layer"].get<int>(), e["site"].get<std::string>(), e["count"].get<int>(),
+                 e["kinds"].dump(), e["widths"].dump(), e["types"].dump(), e["bytes"].get<uint64_t>());
+  }
+  if (tensors) {
+    fmt::print("\n");
+    for (const Tensor& t : file.tensors()) fmt::print("{:<64} {:<8} [{}]\n", t.name, type_info(t.type).name, fmt::join(t.shape, ", "));
+  }
+}
+
+}  // namespace
+
+void add_inspect(Commands& commands) {
+  struct Options : ModelOptions {
+    bool tensors = false, experts = false;
+  };
+  auto o = std::make_shared<Options>();
+  CLI::App* verb = commands.app.add_subcommand("inspect", "what is in a model: family, sizes, routing, experts");
+  add_model_options(*verb, *o);
+  verb->add_flag("--tensors", o->tensors, "every tensor with its type and shape");
+  verb->add_flag("--experts", o->experts, "every site's experts");
+  verb->footer("Example: moiety inspect model.gguf --experts");
+  verb->callback([o, &commands] {
+    commands.chosen = [o, &commands] {
+      const auto model = open_model(*o, commands.quiet);
+      const Checkpoint file = Checkpoint::open(model->path);
+      json d = describe(*model, file);
+      if (o->json && o->tensors) {
+        d["tensors"] = json::array();
+        for (const Tensor& t : file.tensors()) d["tensors"].push_back({{"name", t.name}, {"type", type_info(t.type).name}, {"shape", t.shape}});
+      }
+      if (o->json) fmt::print("{}\n", d.dump(2));
+      else print_text(d, file, o->tensors, o->experts);
+      return 0;
+    };
+  });
+}
+
+}  // namespace moiety

@@ -1,0 +1,22 @@
+#include "apps/version.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "apps/verbs.h"
+#include "kernels/isa.h"
+
+namespace moiety {
+
+std::string version_text() {
+  return fmt::format("moiety {} (commit {}), {}, instruction sets: {}", MOIETY_VERSION, MOIETY_COMMIT, MOIETY_COMPILER,
+                     fmt::join(available_isas(), " "));
+}
+
+void add_all_verbs(Commands& commands) {
+  add_inspect(commands);
+  add_logits(commands);
+  add_routing(commands);
+}
+
+}  // namespace moiety
