@@ -1,0 +1,56 @@
+# The commands of moiety's developers and users. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := all
+GENERATOR := $(if $(shell command -v ninja),-G Ninja,)
+CMAKE := cmake $(GENERATOR)
+PREFIX ?= /usr/local
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+
+all:  ## build/moiety, optimised
+	@scripts/setup.sh build
+	@$(CMAKE) -S . -B build -DMOIETY_TESTS=OFF -Wno-dev > build.log 2>&1 || { cat build.log; exit 1; }; rm -f build.log
+	@cmake --build build --target moiety
+
+demo:  ## installs, builds, and shows the main job on real input
+	@scripts/demo.sh
+
+test:  ## installs, builds, and runs every test
+	@scripts/setup.sh test
+	@$(CMAKE) -S . -B build -DMOIETY_TESTS=ON -Wno-dev > build/cmake.log 2>&1 || { cat build/cmake.log; exit 1; }
+	@cmake --build build
+	@ctest --test-dir build --output-on-failure
+	@MOIETY_BUILD=$(CURDIR)/build build/venv/bin/python -m pytest -q tests/python
+
+asan:  ## every C++ test under AddressSanitizer and UBSan
+	@scripts/setup.sh build
+	@$(CMAKE) -S . -B build-asan -DMOIETY_SANITIZE=ON -Wno-dev > /dev/null
+	@cmake --build build-asan
+	@ctest --test-dir build-asan --output-on-failure
+
+tsan:  ## the engine's tests under ThreadSanitizer
+	@scripts/setup.sh build
+	@$(CMAKE) -S . -B build-tsan -DMOIETY_TSAN=ON -Wno-dev > /dev/null
+	@cmake --build build-tsan --target engine_test base_test
+	@ctest --test-dir build-tsan --output-on-failure -R 'engine|base'
+
+fuzz-smoke:  ## every parser fuzzed for 20 seconds
+	@scripts/setup.sh fuzz
+	@scripts/fuzz.sh 20
+
+fuzz:  ## every parser fuzzed for ten minutes
+	@scripts/setup.sh fuzz
+	@scripts/fuzz.sh 600
+
+fixtures:  ## makes tests/fixtures anew, with torch and transformers in an environment of their own
+	@scripts/setup.sh fixtures
+	@build/venv-fixtures/bin/python scripts/make_fixtures.py --out tests/fixtures
+
+install: all  ## PREFIX/bin/moiety, man page, completion
+	install -D build/moiety $(DESTDIR)$(PREFIX)/bin/moiety
+
+clean:
+	rm -rf build build-asan build-tsan build-fuzz
+
+.PHONY: help all demo test asan tsan fuzz fuzz-smoke fixtures install clean
