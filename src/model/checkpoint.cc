@@ -67,6 +67,9 @@ Slicing slicing(Slice slice, const Config& c, size_t stored_rows) {
     case Slice::delta_gate: return {.first = 2 * dk + dv, .group_stride = 2 * dk + 2 * dv, .per_group = dv};
     case Slice::delta_beta: return {.group_stride = 2 * share, .per_group = share};
     case Slice::delta_decay: return {.first = share, .group_stride = 2 * share, .per_group = share};
+    case Slice::first_keys: return {};
+    case Slice::second_keys: return {.first = size_t{c.delta_key_heads} * dk};
+    case Slice::after_keys: return {.first = 2 * size_t{c.delta_key_heads} * dk};
   }
   return {};
 }
@@ -92,6 +95,9 @@ size_t stored_rows_for(Slice slice, const Config& c, size_t rows) {
     case Slice::delta_gate: return size_t{c.delta_key_heads} * (2 * c.delta_key_size + 2 * share * c.delta_value_size);
     case Slice::delta_beta:
     case Slice::delta_decay: return size_t{c.delta_key_heads} * 2 * share;
+    case Slice::first_keys:
+    case Slice::second_keys:
+    case Slice::after_keys: return size_t{c.delta_key_heads} * 2 * c.delta_key_size + size_t{c.delta_value_heads} * c.delta_value_size;
   }
   return rows;
 }

@@ -25,13 +25,14 @@ enum class Slice : uint8_t {
   key_nope, head_value,                   // latent attention's kv_b: by head, [nope + value, rank]
   delta_query, delta_key, delta_value, delta_gate,  // qwen3_next's in_proj_qkvz: by key head
   delta_beta, delta_decay,                          // and in_proj_ba
+  first_keys, second_keys, after_keys,              // delta net's q, k, v one after another
 };
 
 enum class Adjust : uint8_t { none, plus_one, minus_exp };  // canonical = stored + 1, or -exp(stored)
 
 struct TensorName {
   std::string canonical;  // without "blk.N." where `stored` has {l}; "ffn_gate_exps.weight"
-  std::string stored;     // {l} layer, {p} part of the layer, {e} expert: one tensor each
+  std::string stored;     // {l} layer, {p} part of the layer, {b} block, {e} expert: one tensor each
   Slice slice = Slice::all;
   bool transposed = false;  // stored matrix is [cols, rows]
   Adjust adjust = Adjust::none;

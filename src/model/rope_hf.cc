@@ -35,6 +35,7 @@ Rope read_one(const Keys& keys, const Keys& p, double theta, uint32_t head) {
     r.scaling = Rope::Scaling::llama3;
     r.low_freq = p.number({"low_freq_factor"}, 1);
     r.high_freq = p.number({"high_freq_factor"}, 4);
+    r.short_factors = p.numbers({"divisors"});  // as GGUF files give them
   } else if (type == "yarn") {
     r.scaling = Rope::Scaling::yarn;
     if (!p.number({"factor"})) r.factor = static_cast<double>(r.trained_context) / r.original_context;
