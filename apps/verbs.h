@@ -42,5 +42,6 @@ std::vector<std::vector<int32_t>> read_id_lists(const std::filesystem::path& pat
 void add_logits(Commands& commands);
 void add_inspect(Commands& commands);
 void add_routing(Commands& commands);
+void add_tokenize(Commands& commands);
 
 }  // namespace moiety

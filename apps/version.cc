@@ -17,6 +17,7 @@ void add_all_verbs(Commands& commands) {
   add_inspect(commands);
   add_logits(commands);
   add_routing(commands);
+  add_tokenize(commands);
 }
 
 }  // namespace moiety

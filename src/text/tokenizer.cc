@@ -1,0 +1,169 @@
+#include "text/tokenizer.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "text/utf8.h"
+
+namespace moiety {
+namespace {
+
+bool word_character(std::string_view s) {
+  if (s.empty()) return false;
+  const uint32_t c = utf8_code_point(s);
+  const auto k = utf8proc_category(static_cast<utf8proc_int32_t>(c));
+  return c == '_' || (k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_NO);
+}
+
+std::string_view last_character(std::string_view s) {
+  size_t begin = s.size();
+  while (begin > 0 && (static_cast<unsigned char>(s[--begin]) & 0xc0) == 0x80) {
+  }
+  return s.substr(begin);
+}
+
+bool space(char c) { return c == ' ' || (c >= 9 && c <= 13); }
+
+}  // namespace
+
+Tokenizer::Tokenizer(TokenizerData data) : d_(std::move(data)), special_(d_.tokens.size()), by_first_byte_(256) {
+  for (size_t i = 0; i < d_.added.size(); i++) {
+    const AddedToken& token = d_.added[i];
+    if (token.text.empty()) continue;
+    by_first_byte_[static_cast<unsigned char>(token.text[0])].push_back(i);
+    any_normalized_ |= token.normalized;
+    if (token.special && token.id >= 0 && static_cast<size_t>(token.id) < special_.size()) special_[static_cast<size_t>(token.id)] = true;
+  }
+  for (auto& list : by_first_byte_)
+    std::ranges::stable_sort(list, [&](size_t a, size_t b) { return d_.added[a].text.size() > d_.added[b].text.size(); });
+}
+
+const std::string& Tokenizer::bytes_of(int32_t id) const {
+  if (id < 0 || static_cast<size_t>(id) >= d_.tokens.size()) throw Error("token id {} is outside the vocabulary of {}", id, d_.tokens.size());
+  return d_.tokens[static_cast<size_t>(id)];
+}
+
+std::optional<int32_t> Tokenizer::id_of(std::string_view token) const {
+  for (const AddedToken& added : d_.added)
+    if (added.text == token) return added.id;
+  for (size_t i = 0; i < d_.tokens.size(); i++)
+    if (d_.tokens[i] == token) return static_cast<int32_t>(i);
+  return {};
+}
+
+// Finds added tokens, leftmost and longest; text between them is left for later.
+std::vector<Tokenizer::Segment> Tokenizer::cut_added(std::string_view text, bool normalized, bool parse_special) const {
+  std::vector<Segment> out;
+  size_t begin = 0;
+  for (size_t i = 0; i < text.size(); i++) {
+    for (size_t k : by_first_byte_[static_cast<unsigned char>(text[i])]) {
+      const AddedToken& token = d_.added[k];
+      if (token.normalized != normalized || (token.special && !parse_special) || !text.substr(i).starts_with(token.text)) continue;
+      size_t from = i, to = i + token.text.size();
+      if (token.single_word && (word_character(last_character(text.substr(0, i))) || word_character(text.substr(to)))) continue;
+      if (token.lstrip)
+        while (from > begin && space(text[from - 1])) from--;
+      if (token.rstrip)
+        while (to < text.size() && space(text[to])) to++;
+      if (from > begin) out.push_back({text.substr(begin, from - begin), -1});
+      out.push_back({text.substr(from, to - from), token.id});
+      begin = to;
+      i = to - 1;
+      break;
+    }
+  }
+  if (begin < text.size()) out.push_back({text.substr(begin), -1});
+  return out;
+}
+
+void Tokenizer::encode_pieces(std::string text, bool first, std::vector<int32_t>& out) const {
+  if (text.empty()) return;
+  if (d_.pre_tokenizer.empty() && !d_.cache_words) return d_.model->encode(text, out);
+  // Words come again and again: their ids are looked up.
+  static thread_local std::unordered_map<std::string, std::vector<int32_t>, StringHash, std::equal_to<>> known;
+  static thread_local const Tokenizer* owner = nullptr;
+  if (owner != this || known.size() > 200'000) known.clear(), owner = this;
+  std::vector<int32_t> ids;
+  for (const std::string& piece : pre_tokenize(d_.pre_tokenizer, std::move(text), first)) {
+    if (piece.size() > 64) {
+      d_.model->encode(piece, out);
+      continue;
+    }
+    auto found = known.find(piece);
+    if (found == known.end()) {
+      ids.clear();
+      d_.model->encode(piece, ids);
+      found = known.emplace(piece, ids).first;
+    }
+    out.insert(out.end(), found->second.begin(), found->second.end());
+  }
+}
+
+void Tokenizer::encode_text(std::string_view text, bool first, bool parse_special, std::vector<int32_t>& out) const {
+  std::string normal = normalize(d_.normalizer, std::string(text));
+  if (!any_normalized_) return encode_pieces(std::move(normal), first, out);
+  for (const Segment& segment : cut_added(normal, true, parse_special)) {
+    if (segment.id >= 0) out.push_back(segment.id);
+    else encode_pieces(std::string(segment.text), first && segment.text.data() == normal.data(), out);
+  }
+}
+
+std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
+  std::vector<int32_t> out;
+  if (options.add_special) out = d_.before;
+  for (const Segment& segment : cut_added(text, false, options.parse_special)) {
+    if (segment.id >= 0) out.push_back(segment.id);
+    else encode_text(segment.text, segment.text.data() == text.data(), options.parse_special, out);
+  }
+  if (options.add_special) out.insert(out.end(), d_.after.begin(), d_.after.end());
+  return out;
+}
+
+std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) const {
+  std::string out;
+  bool first = true;
+  for (int32_t id : ids) {
+    if (skip_special && is_special(id)) continue;
+    std::string_view bytes = bytes_of(id);
+    if (first && strips_first_space() && bytes.starts_with(' ')) bytes.remove_prefix(1);
+    if (!is_special(id)) first = false;
+    out += bytes;
+  }
+  return out;
+}
+
+std::string StreamDecoder::push(int32_t id) {
+  if (skip_special_ && tokenizer_.is_special(id)) return "";
+  std::string_view bytes = tokenizer_.bytes_of(id);
+  if (first_ && tokenizer_.strips_first_space() && bytes.starts_with(' ')) bytes.remove_prefix(1);
+  first_ = false;
+  pending_ += bytes;
+  // Hold back what may be the beginning of a character: up to three bytes.
+  std::string out;
+  size_t i = 0;
+  while (i < pending_.size()) {
+    const std::string_view rest(pending_.data() + i, pending_.size() - i);
+    const size_t n = utf8_length(rest);
+    const auto lead = static_cast<unsigned char>(rest[0]);
+    const size_t wanted = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    if (n == 0 && lead >= 0xc2 && lead <= 0xf4 && rest.size() < wanted &&
+        std::ranges::all_of(rest.substr(1), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }))
+      break;
+    if (n) out += rest.substr(0, n);
+    else out += "\xef\xbf\xbd";
+    i += n ? n : 1;
+  }
+  pending_.erase(0, i);
+  return out;
+}
+
+std::string StreamDecoder::flush() {
+  std::string out;
+  if (!pending_.empty()) out = "\xef\xbf\xbd";
+  pending_.clear();
+  return out;
+}
+
+}  // namespace moiety
