@@ -1,0 +1,85 @@
+// Values of a template: Python's, as far as chat templates use them.
+#pragma once
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace moiety {
+
+class TemplateValue;
+using Values = std::vector<TemplateValue>;
+
+struct TemplateCall {  // arguments of a call
+  Values positional;
+  std::vector<std::pair<std::string, TemplateValue>> named;
+};
+using TemplateFunction = std::function<TemplateValue(const TemplateCall&)>;
+
+class TemplateValue {
+ public:
+  enum class Type { undefined, none, boolean, integer, floating, string, list, dict, function };
+  using Pairs = std::vector<std::pair<TemplateValue, TemplateValue>>;
+
+  Type type = Type::undefined;
+  bool flag = false;             // boolean; list: it is a tuple; dict: it is a namespace
+  long long integer = 0;
+  double number = 0;
+  std::string text;              // string; undefined: the name that was looked up
+  std::shared_ptr<Values> items;
+  std::shared_ptr<Pairs> pairs;  // in order of insertion
+  std::shared_ptr<const TemplateFunction> function;
+
+  static TemplateValue none_value();
+  static TemplateValue of(bool b);
+  static TemplateValue of(long long i);
+  static TemplateValue of(double d);
+  static TemplateValue of(std::string s);
+  static TemplateValue list(Values v, bool tuple = false);
+  static TemplateValue dict(Pairs p = {});
+  static TemplateValue callable(TemplateFunction f);
+  static TemplateValue undefined(std::string name);
+  static TemplateValue from_json(const nlohmann::ordered_json& json);
+
+  bool is(Type t) const { return type == t; }
+  bool is_number() const { return type == Type::integer || type == Type::floating || type == Type::boolean; }
+  double as_number() const { return type == Type::floating ? number : static_cast<double>(as_integer()); }
+  long long as_integer() const { return type == Type::boolean ? flag : integer; }
+  bool truthy() const;
+  std::string str() const;   // Python's str()
+  std::string repr() const;  // Python's repr()
+  const TemplateValue* find(const TemplateValue& key) const;  // in a dict
+  void set(const TemplateValue& key, TemplateValue value);    // in a dict
+  const char* type_name() const;
+};
+
+bool equal(const TemplateValue& a, const TemplateValue& b);
+// -1, 0, 1; nothing if the two have no order.
+std::optional<int> order(const TemplateValue& a, const TemplateValue& b);
+bool contains(const TemplateValue& container, const TemplateValue& item);
+
+struct JsonStyle {
+  int indent = -1;
+  bool sort_keys = false, ensure_ascii = false;
+  std::string item_separator, key_separator = ": ";  // empty item separator: Python's default for the indent
+};
+std::string to_json(const TemplateValue& value, const JsonStyle& style, int level = 0);
+
+// Code points of a text, each as its bytes.
+std::vector<std::string_view> code_points(std::string_view text);
+
+// The built-in filters, tests and methods. Nothing if there is none of that name; messages are completed by the caller.
+std::optional<TemplateValue> apply_filter(const std::string& name, const TemplateValue& value, const TemplateCall& call);
+std::optional<bool> apply_test(const std::string& name, const TemplateValue& value, const TemplateCall& call);
+std::optional<TemplateValue> call_method(const TemplateValue& object, const std::string& name, const TemplateCall& call);
+bool has_method(const TemplateValue& object, const std::string& name);
+TemplateValue attribute_of(const TemplateValue& object, const std::string& name);  // an entry of a dict, or undefined
+
+// An argument by position or name.
+const TemplateValue* argument(const TemplateCall& call, size_t position, std::string_view name);
+
+}  // namespace moiety
