@@ -43,5 +43,6 @@ void add_logits(Commands& commands);
 void add_inspect(Commands& commands);
 void add_routing(Commands& commands);
 void add_tokenize(Commands& commands);
+void add_run(Commands& commands);
 
 }  // namespace moiety

@@ -14,6 +14,7 @@ std::string version_text() {
 }
 
 void add_all_verbs(Commands& commands) {
+  add_run(commands);
   add_inspect(commands);
   add_logits(commands);
   add_routing(commands);
