@@ -71,8 +71,8 @@ void delta_net(Step& step, const Block& block, ConstRows x, Rows out) {
   apply(step, w.beta, x, beta);
   apply(step, w.decay, x, decay);
 
-  const auto runs = runs_of(step);
-  for (const auto& [begin, end] : runs) {
+  for (const std::pair<size_t, size_t>& run : runs_of(step)) {
+    const size_t begin = run.first, end = run.second;
     BlockState& state = step.rows[begin].sequence->blocks[block.index];
     if (state.delta.empty()) state.delta.assign(heads * dk * dv, 0.0f);
     std::vector<float> input(channels), convolved(channels);

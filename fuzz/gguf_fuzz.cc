@@ -1,0 +1,11 @@
+// A GGUF header of any bytes: parsed, or refused with an Error.
+#include "base/error.h"
+#include "formats/gguf_parse.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  try {
+    moiety::parse_gguf({reinterpret_cast<const std::byte*>(data), size}, "fuzz");
+  } catch (const moiety::Error&) {
+  }
+  return 0;
+}
