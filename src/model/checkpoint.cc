@@ -11,6 +11,7 @@
 #include "model/config_gguf.h"
 #include "model/config_hf.h"
 #include "model/family.h"
+#include "model/stored.h"
 
 namespace moiety {
 namespace {
@@ -40,66 +41,6 @@ const char* known_extra(const std::string& name, const Config& config) {
     if (const size_t at = name.find(prefix); at != std::string::npos && std::isdigit(static_cast<unsigned char>(name[at + std::strlen(prefix)])))
       if (std::strtoul(name.c_str() + at + std::strlen(prefix), nullptr, 10) >= layers) return "multi-token prediction layers";
   return nullptr;
-}
-
-struct Slicing {
-  size_t first = 0, group_stride = 0, per_group = SIZE_MAX, step = 1;  // rows of the stored matrix
-};
-
-// Which stored rows are the canonical ones: from `first`, every `step`-th, in groups of per_group that are group_stride apart.
-Slicing slicing(Slice slice, const Config& c, size_t stored_rows) {
-  const size_t q = size_t{c.heads} * c.key_size, k = size_t{c.kv_heads} * c.key_size;
-  const size_t dk = c.delta_key_size, share = c.delta_key_heads ? c.delta_value_heads / c.delta_key_heads : 0, dv = share * c.delta_value_size;
-  switch (slice) {
-    case Slice::all: return {};
-    case Slice::first_half: return {};
-    case Slice::second_half: return {.first = stored_rows / 2};
-    case Slice::even: return {.step = 2};
-    case Slice::odd: return {.first = 1, .step = 2};
-    case Slice::query: return {};
-    case Slice::key: return {.first = q};
-    case Slice::value: return {.first = q + k};
-    case Slice::key_nope: return {};
-    case Slice::head_value: return {.first = c.key_size - c.rope_key_size};
-    case Slice::delta_query: return {.group_stride = 2 * dk + 2 * dv, .per_group = dk};
-    case Slice::delta_key: return {.first = dk, .group_stride = 2 * dk + 2 * dv, .per_group = dk};
-    case Slice::delta_value: return {.first = 2 * dk, .group_stride = 2 * dk + 2 * dv, .per_group = dv};
-    case Slice::delta_gate: return {.first = 2 * dk + dv, .group_stride = 2 * dk + 2 * dv, .per_group = dv};
-    case Slice::delta_beta: return {.group_stride = 2 * share, .per_group = share};
-    case Slice::delta_decay: return {.first = share, .group_stride = 2 * share, .per_group = share};
-    case Slice::first_keys: return {};
-    case Slice::second_keys: return {.first = size_t{c.delta_key_heads} * dk};
-    case Slice::after_keys: return {.first = 2 * size_t{c.delta_key_heads} * dk};
-  }
-  return {};
-}
-
-// Rows that the whole stored matrix must have for `rows` canonical ones.
-size_t stored_rows_for(Slice slice, const Config& c, size_t rows) {
-  const size_t q = size_t{c.heads} * c.key_size, k = size_t{c.kv_heads} * c.key_size, v = size_t{c.kv_heads} * c.value_size;
-  const size_t share = c.delta_key_heads ? c.delta_value_heads / c.delta_key_heads : 0;
-  switch (slice) {
-    case Slice::all: return rows;
-    case Slice::first_half:
-    case Slice::second_half:
-    case Slice::even:
-    case Slice::odd: return 2 * rows;
-    case Slice::query:
-    case Slice::key:
-    case Slice::value: return q + k + v;
-    case Slice::key_nope:
-    case Slice::head_value: return c.key_size - c.rope_key_size + c.value_size;
-    case Slice::delta_query:
-    case Slice::delta_key:
-    case Slice::delta_value:
-    case Slice::delta_gate: return size_t{c.delta_key_heads} * (2 * c.delta_key_size + 2 * share * c.delta_value_size);
-    case Slice::delta_beta:
-    case Slice::delta_decay: return size_t{c.delta_key_heads} * 2 * share;
-    case Slice::first_keys:
-    case Slice::second_keys:
-    case Slice::after_keys: return size_t{c.delta_key_heads} * 2 * c.delta_key_size + size_t{c.delta_value_heads} * c.delta_value_size;
-  }
-  return rows;
 }
 
 // How many rows and columns share a scale in FP8 checkpoints.
@@ -198,36 +139,18 @@ std::optional<StoredMatrix> Checkpoint::find(const std::string& name, int block,
   const Tensor* stored = stored_tensor(stored_name);
   const bool one_each = row->stored.find("{e}") != std::string::npos;
   const size_t stack = one_each ? 1 : count, place = one_each ? 0 : i;
-  // The stored matrix that holds this one: [lines, line_length]. Latent attention's kv_b is cut along its lines, others along theirs
-  // or, transposed, across.
-  const bool key_nope = row->slice == Slice::key_nope;
-  const size_t across = key_nope ? rows : stored_rows_for(row->slice, config_, rows);
-  const size_t along = key_nope ? stored_rows_for(row->slice, config_, rows) : cols;
-  const size_t line_length = row->transposed ? across : along;
-  if (stored->count() != stack * across * along)
+  const StoredShape shape = stored_shape(*row, config_, rows, cols);
+  if (stored->count() != stack * shape.lines * shape.line_length)
     throw Error("{}: tensor {} has shape {}, but {} x {} x {} numbers are expected by the configuration", path_.string(), stored->name,
-                shape_text(stored->shape), stack, across, along);
+                shape_text(stored->shape), stack, shape.lines, shape.line_length);
   if (const uint32_t numbers = type_info(stored->type).block; numbers > 1 && row->transposed) {
     auto bytes = std::make_shared<std::vector<std::byte>>(stored->count() * sizeof(float));
     decode(stored->type, stored->bytes.data(), {reinterpret_cast<float*>(bytes->data()), stored->count()});
     stored = &keep(stored->name, *stored, TensorType::f32, bytes);
-  } else if (line_length % numbers != 0) {
+  } else if (shape.line_length % numbers != 0) {
     throw Error("{}: tensor {} of type {} cannot be cut as this model needs it", path_.string(), stored->name, type_info(stored->type).name);
   }
-  const TypeInfo& info = type_info(stored->type);
-  const Slicing cut = slicing(row->slice, config_, across);
-  const size_t line = bytes_of(stored->type, line_length);
-  const size_t to_next_row = row->transposed ? info.block_bytes : line;
-  StoredMatrix m;
-  m.type = stored->type;
-  m.rows = rows, m.cols = cols;
-  m.data = stored->bytes.data() + place * bytes_of(stored->type, across * along) + cut.first * to_next_row;
-  m.row_bytes = cut.step * to_next_row;
-  m.column_bytes = row->transposed ? line : info.block_bytes;
-  m.contiguous_rows = !row->transposed || cols == 1;
-  m.rows_per_group = std::min(cut.per_group, std::max<size_t>(rows, 1));
-  m.group_bytes = cut.group_stride * to_next_row;
-  return m;
+  return stored_view(*row, config_, stored->type, stored->bytes.data(), place, rows, cols);
 }
 
 std::vector<std::string> Checkpoint::unclaimed() const {

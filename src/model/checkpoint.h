@@ -10,24 +10,9 @@
 
 #include "formats/gguf.h"
 #include "formats/hf_directory.h"
-#include "kernels/matrix.h"
-#include "model/names.h"
+#include "model/stored.h"
 
 namespace moiety {
-
-// A canonical matrix as it lies in a stored tensor. Row r begins at row_offset(r); neighbours in a row are column_bytes apart, or,
-// where the row is contiguous, the row may be any blocks.
-struct StoredMatrix {
-  TensorType type = TensorType::f32;
-  size_t rows = 0, cols = 0;
-  const std::byte* data = nullptr;
-  size_t row_bytes = 0, column_bytes = 0;
-  size_t rows_per_group = 0, group_bytes = 0;  // rows come in groups, group_bytes apart
-  bool contiguous_rows = true;
-
-  size_t row_offset(size_t r) const { return r / rows_per_group * group_bytes + r % rows_per_group * row_bytes; }
-  bool uniform() const { return rows_per_group >= rows; }
-};
 
 class Checkpoint {
  public:

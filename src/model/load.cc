@@ -14,11 +14,14 @@ namespace {
 
 class Loader {
  public:
-  Loader(Checkpoint& file, Model& model, bool check) : file_(file), model_(model), check_(check) {}
+  Loader(Checkpoint& file, Model& model, bool check) : file_(&file), model_(model), check_(check) {}
+  // Reads nothing and notes what it was asked for.
+  Loader(Model& model, std::vector<CanonicalTensor>& list) : file_(nullptr), model_(model), check_(false), list_(&list) {}
 
   // A matrix in place if its rows are contiguous and evenly apart; a copy otherwise.
   Matrix matrix(const std::string& name, const BlockConfig* block, size_t i, size_t count, size_t rows, size_t cols) {
-    const std::optional<StoredMatrix> m = file_.find(name, block_index(block), i, count, rows, cols);
+    if (list_) return note({name, block_index(block), count, rows, cols, false, stacked(name)}, i), Matrix{TensorType::f32, rows, cols, nullptr, 0};
+    const std::optional<StoredMatrix> m = file_->find(name, block_index(block), i, count, rows, cols);
     if (!m) missing(name, block);
     model_.weight_bytes += bytes_of(m->type, m->rows * m->cols);
     Matrix out{m->type, rows, cols, m->data, m->row_bytes};
@@ -71,9 +74,10 @@ class Loader {
 
  private:
   void append_vector(const std::string& name, const BlockConfig* block, size_t i, size_t count, size_t n, std::vector<float>& out) {
-    const std::optional<StoredMatrix> m = file_.find(name, block_index(block), i, count, n, 1);
+    if (list_) return note({name, block_index(block), count, n, 1, true, stacked(name)}, i);
+    const std::optional<StoredMatrix> m = file_->find(name, block_index(block), i, count, n, 1);
     if (!m) missing(name, block);
-    const Adjust adjust = file_.adjust(name, block_index(block));
+    const Adjust adjust = file_->adjust(name, block_index(block));
     const size_t begin = out.size();
     out.resize(begin + n);
     for (size_t r = 0; r < n; r++) {
@@ -86,10 +90,15 @@ class Loader {
     if (check_) check_finite(Matrix{TensorType::f32, 1, n, reinterpret_cast<const std::byte*>(out.data() + begin), 0}, name, block);
   }
 
+  void note(CanonicalTensor tensor, size_t i) {
+    if (i == 0) list_->push_back(std::move(tensor));
+  }
+  static bool stacked(const std::string& name) { return name.find("_exps.") != std::string::npos || name == "attn_k_b.weight" || name == "attn_v_b.weight"; }
+
   int block_index(const BlockConfig* block) const { return block ? static_cast<int>(block - model_.config.blocks.data()) : -1; }
 
   [[noreturn]] void missing(const std::string& name, const BlockConfig* block) {
-    throw Error("{}: tensor {} is missing", file_.path().string(), canonical_name(name, block_index(block)));
+    throw Error("{}: tensor {} is missing", file_->path().string(), canonical_name(name, block_index(block)));
   }
 
   Matrix copied(const StoredMatrix& m) {
@@ -113,14 +122,15 @@ class Loader {
       decode(m.type, m.row(r), row);
       for (size_t c = 0; c < m.cols; c++)
         if (!std::isfinite(row[c]))
-          throw Error("{}: tensor {} holds {} at row {}, column {}", file_.path().string(), canonical_name(name, block_index(block)),
+          throw Error("{}: tensor {} holds {} at row {}, column {}", file_->path().string(), canonical_name(name, block_index(block)),
                       std::isnan(row[c]) ? "NaN" : "infinity", r, c);
     }
   }
 
-  Checkpoint& file_;
+  Checkpoint* file_;
   Model& model_;
   bool check_;
+  std::vector<CanonicalTensor>* list_ = nullptr;
 };
 
 void load_attention(Loader& load, const Config& c, const BlockConfig& b, AttentionWeights& a) {
@@ -240,7 +250,32 @@ void load_block(Loader& load, const Config& c, const BlockConfig& b, Block& out)
   if (b.experts) out.site = load_site(load, c, b, *b.experts, false);
 }
 
+void load_tensors(Loader& load, Model& model) {
+  const Config& c = model.config;
+  model.embedding = load.matrix("token_embd.weight", nullptr, 0, 1, c.vocab, c.d_model);
+  model.output_norm = load.norm("output_norm", nullptr, c.d_model);
+  if (c.tied_output) model.output = {"output", model.embedding, {}};
+  else model.output.weight = load.matrix("output.weight", nullptr, 0, 1, c.vocab, c.d_model);
+  model.output.name = "output";
+  if (c.head_bias) model.output.bias = load.vector("output.bias", nullptr, c.vocab);
+  for (const BlockConfig& b : c.blocks) {
+    Block& block = model.blocks.emplace_back();
+    block.config = &b;
+    block.index = static_cast<uint32_t>(model.blocks.size() - 1);
+    load_block(load, c, b, block);
+  }
+}
+
 }  // namespace
+
+std::vector<CanonicalTensor> canonical_tensors(const Config& config) {
+  std::vector<CanonicalTensor> out;
+  Model model;
+  model.config = config;
+  Loader load(model, out);
+  load_tensors(load, model);
+  return out;
+}
 
 std::shared_ptr<const Model> load_model(const std::filesystem::path& path, const LoadOptions& options) {
   Checkpoint file = Checkpoint::open(path);
@@ -252,20 +287,8 @@ std::shared_ptr<const Model> load_model(const std::filesystem::path& path, const
   auto model = std::make_shared<Model>();
   model->config = file.config();
   model->path = path;
-  const Config& c = model->config;
   Loader load(file, *model, options.check);
-  model->embedding = load.matrix("token_embd.weight", nullptr, 0, 1, c.vocab, c.d_model);
-  model->output_norm = load.norm("output_norm", nullptr, c.d_model);
-  if (c.tied_output) model->output = {"output", model->embedding, {}};
-  else model->output.weight = load.matrix("output.weight", nullptr, 0, 1, c.vocab, c.d_model);
-  model->output.name = "output";
-  if (c.head_bias) model->output.bias = load.vector("output.bias", nullptr, c.vocab);
-  for (const BlockConfig& b : c.blocks) {
-    Block& block = model->blocks.emplace_back();
-    block.config = &b;
-    block.index = static_cast<uint32_t>(model->blocks.size() - 1);
-    load_block(load, c, b, block);
-  }
+  load_tensors(load, *model);
   for (Block& block : model->blocks)
     for (Site* site : {block.attention_site.get(), block.site.get()})
       if (site) {

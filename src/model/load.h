@@ -15,4 +15,15 @@ struct LoadOptions {
 // A GGUF file (first shard of several is enough) or a Hugging Face directory.
 std::shared_ptr<const Model> load_model(const std::filesystem::path& path, const LoadOptions& options = {});
 
+// A canonical tensor of a model: `count` matrices of [rows, cols]; vectors are [n, 1].
+struct CanonicalTensor {
+  std::string name;
+  int block;  // -1: the model's own
+  size_t count, rows, cols;
+  bool vector;
+  bool stack;  // by expert or head, also where there is one
+};
+// Every tensor that the loader asks a checkpoint of this configuration for, in its order.
+std::vector<CanonicalTensor> canonical_tensors(const Config& config);
+
 }  // namespace moiety

@@ -36,6 +36,7 @@ struct TensorName {
   Slice slice = Slice::all;
   bool transposed = false;  // stored matrix is [cols, rows]
   Adjust adjust = Adjust::none;
+  bool read_only = false;  // another row is what a new file gets
 };
 
 // Rows of this family, most special first: the first whose stored tensor exists in the file is taken.

@@ -24,6 +24,11 @@ const char* same[] = {
     "attn_gate_inp", "attn_q_exps", "attn_output_exps", "attn_exps_output", "ffn_exps_output", "exp_probs_b",
 };
 
+std::vector<TensorName> read_only(std::vector<TensorName> names) {
+  for (TensorName& name : names) name.read_only = true;
+  return names;
+}
+
 std::vector<TensorName> family_rows(std::string_view family) {
   if (family == "dbrx")
     return {{"ffn_norm.weight", BLK "attn_output_norm.weight"},
@@ -31,13 +36,13 @@ std::vector<TensorName> family_rows(std::string_view family) {
             {"attn_k.weight", BLK "attn_qkv.weight", Slice::key},
             {"attn_v.weight", BLK "attn_qkv.weight", Slice::value}};
   if (family == "phimoe")
-    return {{"attn_q.weight", BLK "attn_qkv.weight", Slice::query}, {"attn_q.bias", BLK "attn_qkv.bias", Slice::query},
-            {"attn_k.weight", BLK "attn_qkv.weight", Slice::key},   {"attn_k.bias", BLK "attn_qkv.bias", Slice::key},
-            {"attn_v.weight", BLK "attn_qkv.weight", Slice::value}, {"attn_v.bias", BLK "attn_qkv.bias", Slice::value}};
+    return read_only({{"attn_q.weight", BLK "attn_qkv.weight", Slice::query}, {"attn_q.bias", BLK "attn_qkv.bias", Slice::query},
+                      {"attn_k.weight", BLK "attn_qkv.weight", Slice::key},   {"attn_k.bias", BLK "attn_qkv.bias", Slice::key},
+                      {"attn_v.weight", BLK "attn_qkv.weight", Slice::value}, {"attn_v.bias", BLK "attn_qkv.bias", Slice::value}});
   if (family == "gpt_oss" || family == "glm4_moe") return {{"ffn_norm.weight", BLK "post_attention_norm.weight"}};
   if (family == "lfm2_moe") return {{"output_norm.weight", "token_embd_norm.weight"}};
   if (family == "deepseek_v2" || family == "deepseek_v3")  // files from before 2025 keep both halves together
-    return {{"attn_k_b.weight", BLK "attn_kv_b.weight", Slice::key_nope, true}, {"attn_v_b.weight", BLK "attn_kv_b.weight", Slice::head_value}};
+    return read_only({{"attn_k_b.weight", BLK "attn_kv_b.weight", Slice::key_nope, true}, {"attn_v_b.weight", BLK "attn_kv_b.weight", Slice::head_value}});
   if (family == "qwen3_next")
     return {{"ffn_norm.weight", BLK "post_attention_norm.weight"},
             {"delta_q.weight", BLK "attn_qkv.weight", Slice::first_keys},

@@ -145,9 +145,9 @@ Names family_names(const std::string_view family) {
         {"ffn_gate_inp.weight", LAYER "mlp.router.weight"},
         {"ffn_gate_inp.bias", LAYER "mlp.router.bias"},
         // Released in MXFP4, which rows of its own make; here gate and up alternate by row, in bfloat16 by column.
-        {"ffn_gate_exps.weight", LAYER "mlp.experts.gate_up_proj_blocks", Slice::even},
-        {"ffn_up_exps.weight", LAYER "mlp.experts.gate_up_proj_blocks", Slice::odd},
-        {"ffn_down_exps.weight", LAYER "mlp.experts.down_proj_blocks"},
+        {"ffn_gate_exps.weight", LAYER "mlp.experts.gate_up_proj_blocks", Slice::even, false, Adjust::none, true},
+        {"ffn_up_exps.weight", LAYER "mlp.experts.gate_up_proj_blocks", Slice::odd, false, Adjust::none, true},
+        {"ffn_down_exps.weight", LAYER "mlp.experts.down_proj_blocks", Slice::all, false, Adjust::none, true},
         {"ffn_gate_exps.weight", LAYER "mlp.experts.gate_up_proj", Slice::even, true},
         {"ffn_up_exps.weight", LAYER "mlp.experts.gate_up_proj", Slice::odd, true},
         {"ffn_down_exps.weight", LAYER "mlp.experts.down_proj", Slice::all, true},
@@ -275,7 +275,7 @@ Names family_names(const std::string_view family) {
         {"delta_decay.bias", LAYER "attention.dt_bias"},
         {"delta_norm.weight", LAYER "attention.o_norm.weight"},
         {"delta_output.weight", LAYER "attention.dense.weight"},
-        {"delta_output.weight", LAYER "attention.o_proj.weight"},
+        {"delta_output.weight", LAYER "attention.o_proj.weight", Slice::all, false, Adjust::none, true},
     };
     names.insert(names.begin(), rest.begin(), rest.end());
     return names;

@@ -18,7 +18,7 @@ namespace moiety {
 struct Fixture {
   std::filesystem::path path;
   friend void PrintTo(const Fixture& fixture, std::ostream* out) { *out << fixture.name(); }
-  std::string name() const { return path.parent_path().filename().string() + "/" + path.filename().string(); }
+  std::string name() const { return path.parent_path().parent_path().filename().string() + "/" + path.filename().string(); }
   nlohmann::json read(const char* file) const { return nlohmann::json::parse(read_text_file(path / file)); }
   std::vector<std::vector<int32_t>> tokens() const { return read("tokens.json").get<std::vector<std::vector<int32_t>>>(); }
   std::vector<float> logits(size_t sequence) const {
@@ -55,6 +55,7 @@ inline SessionOptions exact() {
   SessionOptions options;
   options.threads = 2;
   options.cache_type = TensorType::f32;
+  options.context = 4096;
   return options;
 }
 
