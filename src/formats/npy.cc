@@ -43,7 +43,7 @@ std::string to_bytes(const NpyArray& array) {
 template <class T>
 std::vector<T> numbers(std::span<const std::byte> bytes, uint64_t count) {
   std::vector<T> out(count);
-  std::memcpy(out.data(), bytes.data(), count * sizeof(T));
+  if (count) std::memcpy(out.data(), bytes.data(), count * sizeof(T));
   return out;
 }
 

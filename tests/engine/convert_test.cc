@@ -1,0 +1,48 @@
+// Every fixture written as GGUF, and back as a Hugging Face directory, computes the same.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "model/convert.h"
+#include "tests/engine/fixture.h"
+
+namespace moiety {
+namespace {
+
+std::vector<float> logits(const std::filesystem::path& path, const std::vector<int32_t>& ids) {
+  Session session(load_model(path), exact());
+  const uint32_t s = session.add_sequence();
+  const Append append{s, ids, WantLogits::all};
+  return session.evaluate({&append, 1})[0];
+}
+
+class Convert : public testing::TestWithParam<Fixture> {};
+
+TEST_P(Convert, ThereAndBackComputesTheSame) {
+  const Fixture& fixture = GetParam();
+  const auto folder = std::filesystem::temp_directory_path() / ("moiety-convert-" + std::to_string(::getpid()));
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  const std::vector<int32_t> ids = fixture.tokens()[0];
+  const std::vector<float> reference = fixture.logits(0);
+
+  Checkpoint source = Checkpoint::open(fixture.path);
+  convert(source, folder / "model.gguf", {});
+  EXPECT_LE(relative_error(logits(folder / "model.gguf", ids), reference), 1e-4);
+  EXPECT_LE(relative_error(logits(folder / "model.gguf", ids), logits(fixture.path, ids)), 2e-6);
+
+  Checkpoint gguf = Checkpoint::open(folder / "model.gguf");
+  ConvertOptions to_hf;
+  to_hf.to_hf = true;
+  convert(gguf, folder / "hf", to_hf);
+  EXPECT_LE(relative_error(logits(folder / "hf", ids), reference), 1e-4);
+  std::filesystem::remove_all(folder);
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixtures, Convert, testing::ValuesIn(all_fixtures()), [](const auto& info) {
+  std::string name = info.param.name();
+  std::ranges::replace_if(name, [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
+  return name;
+});
+
+}  // namespace
+}  // namespace moiety
