@@ -44,5 +44,7 @@ void add_inspect(Commands& commands);
 void add_routing(Commands& commands);
 void add_tokenize(Commands& commands);
 void add_run(Commands& commands);
+void add_convert(Commands& commands);
+void add_upcycle(Commands& commands);
 
 }  // namespace moiety

@@ -11,6 +11,7 @@
 #include "formats/codec.h"
 #include "formats/safetensors.h"
 #include "model/config_gguf.h"
+#include "model/config_hf.h"
 #include "model/family.h"
 #include "model/load.h"
 #include "model/rope.h"
@@ -45,7 +46,7 @@ std::string filled(std::string pattern, const BlockConfig* b, int block, size_t 
 
 class Converter {
  public:
-  Converter(Checkpoint& in, const ConvertOptions& options) : in_(in), o_(options), c_(in.config()) {
+  Converter(Checkpoint& in, const ConvertOptions& options) : in_(in), o_(options), c_(target_config()) {
     for (const TensorName& name : options.to_hf ? hf_names(c_) : gguf_names(c_))
       if (!name.read_only) names_.emplace(name.canonical, name);  // the first row of a name is what a new file gets
     // Rows of q and k stand in another order where the formats rotate other pairs.
@@ -63,6 +64,18 @@ class Converter {
   }
 
  private:
+  nlohmann::json source_json() const { return in_.is_gguf() ? config_json_of(*in_.gguf()) : in_.hf()->config(); }
+  nlohmann::json target_json() const { return o_.target_config.is_null() ? source_json() : o_.target_config; }
+  Config target_config() const {
+    if (o_.target_config.is_null()) return in_.config();
+    Config c = read_hf_config(o_.target_config, nlohmann::json::object(), "the new model");
+    for (size_t i = 0; i < c.ropes.size() && i < in_.config().ropes.size(); i++) c.ropes[i].interleaved = in_.config().ropes[i].interleaved;
+    return c;
+  }
+  ConvertOptions::Origin origin(const CanonicalTensor& t, size_t i) const {
+    return o_.origin ? o_.origin(t, i) : ConvertOptions::Origin{t.name, i, t.count};
+  }
+
   const BlockConfig* block_of(const CanonicalTensor& t) const { return t.block < 0 ? nullptr : &c_.blocks[static_cast<size_t>(t.block)]; }
 
   void plan() {
@@ -118,7 +131,9 @@ class Converter {
 
   TensorType source_type(const Piece& piece, size_t i) {
     const CanonicalTensor& t = piece.tensor;
-    const auto m = in_.find(t.name, t.block, i, t.count, t.rows, t.cols);
+    const ConvertOptions::Origin from = origin(t, i);
+    if (from.name.empty()) return TensorType::f32;
+    const auto m = in_.find(from.name, t.block, from.i, from.count, t.rows, t.cols);
     if (!m) throw Error("{}: tensor {} is missing", in_.path().string(), canonical_name(t.name, t.block));
     return m->type;
   }
@@ -131,6 +146,7 @@ class Converter {
     const bool expert = first.tensor.name.find("_exps.") != std::string::npos;
     const bool small = first.tensor.name.find("gate_inp") != std::string::npos;  // routers stay exact
     TensorType wanted = expert && o_.expert_type ? *o_.expert_type : o_.type.value_or(stored);
+    if (wanted == stored && !can_encode(stored) && o_.edit_row && o_.edit_row(first.tensor, 0, 0, {})) wanted = TensorType::f16;
     if (small) wanted = o_.to_hf && scalar ? stored : TensorType::f32;
     if (o_.to_hf && type_info(wanted).block > 1) wanted = TensorType::bf16;
     if (first.name.transposed && type_info(wanted).block > 1) wanted = TensorType::bf16;
@@ -161,13 +177,28 @@ class Converter {
     throw_if_interrupted();
     for (const Piece& piece : target.pieces) {
       const CanonicalTensor& t = piece.tensor;
-      const Adjust from = in_.adjust(t.name, t.block), to = piece.name.adjust;
       const size_t begin = target.one_each ? target.element : 0, end = target.one_each ? begin + 1 : t.count;
       for (size_t i = begin; i < end; i++) {
-        const StoredMatrix source = *in_.find(t.name, t.block, i, t.count, t.rows, t.cols);
-        StoredMatrix view = stored_view(piece.name, c_, target.type, out.data(), target.one_each ? 0 : i, t.rows, t.cols);
-        for (size_t r = 0; r < t.rows; r++)
-          copy_row(source, source_row(t, r), view, r, from, to);
+        const StoredMatrix view = stored_view(piece.name, c_, target.type, out.data(), target.one_each ? 0 : i, t.rows, t.cols);
+        const ConvertOptions::Origin from = origin(t, i);
+        if (from.name.empty()) {
+          for (size_t r = 0; r < t.rows; r++) {
+            row_.assign(t.cols, 0.0f);
+            o_.make_row(t, i, r, row_);
+            put_row(view, r);
+          }
+          continue;
+        }
+        const StoredMatrix source = *in_.find(from.name, t.block, from.i, from.count, t.rows, t.cols);
+        const bool edits = o_.edit_row && o_.edit_row(t, i, 0, {});
+        const Adjust stored = in_.adjust(from.name, t.block), wanted = piece.name.adjust;
+        for (size_t r = 0; r < t.rows; r++) {
+          if (!edits && stored == wanted && copy_bytes(source, source_row(t, r), view, r)) continue;
+          read_row(source, source_row(t, r));
+          adjust_row(row_, stored, wanted);
+          if (edits) o_.edit_row(t, i, r, row_);
+          put_row(view, r);
+        }
       }
     }
     if (o_.progress) o_.progress(++done_, targets_.size());
@@ -183,24 +214,29 @@ class Converter {
     }
   }
 
-  void copy_row(const StoredMatrix& source, size_t from_row, const StoredMatrix& view, size_t to_row, Adjust from, Adjust to) {
-    const std::byte* in = source.data + source.row_offset(from_row);
-    auto* out = const_cast<std::byte*>(view.data) + view.row_offset(to_row);
-    if (source.type == view.type && source.contiguous_rows && view.contiguous_rows && from == to) {
-      std::memcpy(out, in, bytes_of(source.type, source.cols));
-      return;
-    }
+  static std::byte* place(const StoredMatrix& view, size_t r) { return const_cast<std::byte*>(view.data) + view.row_offset(r); }
+
+  static bool copy_bytes(const StoredMatrix& source, size_t from_row, const StoredMatrix& view, size_t to_row) {
+    if (source.type != view.type || !source.contiguous_rows || !view.contiguous_rows) return false;
+    std::memcpy(place(view, to_row), source.data + source.row_offset(from_row), bytes_of(source.type, source.cols));
+    return true;
+  }
+
+  void read_row(const StoredMatrix& source, size_t r) {
+    const std::byte* in = source.data + source.row_offset(r);
     row_.resize(source.cols);
-    if (source.contiguous_rows) decode(source.type, in, row_);
-    else
-      for (size_t c = 0; c < source.cols; c++) decode(source.type, in + c * source.column_bytes, {&row_[c], 1});
-    adjust_row(row_, from, to);
+    if (source.contiguous_rows) return decode(source.type, in, row_);
+    for (size_t c = 0; c < source.cols; c++) decode(source.type, in + c * source.column_bytes, {&row_[c], 1});
+  }
+
+  void put_row(const StoredMatrix& view, size_t r) {
+    std::byte* out = place(view, r);
     if (view.contiguous_rows) return encode_row(view.type, row_, {}, out);
     for (size_t c = 0; c < view.cols; c++) encode_row(view.type, {&row_[c], 1}, {}, out + c * view.column_bytes);
   }
 
   void write_gguf_file(const std::filesystem::path& out) {
-    const nlohmann::json config = in_.is_gguf() ? config_json_of(*in_.gguf()) : in_.hf()->config();
+    const nlohmann::json config = target_json();
     Metadata metadata = gguf_metadata(c_, config);
     if (o_.edit_metadata) o_.edit_metadata(metadata);
     std::vector<GgufPlannedTensor> planned;
@@ -234,7 +270,7 @@ class Converter {
 
   void write_hf(const std::filesystem::path& out) {
     std::filesystem::create_directories(out);
-    nlohmann::json config = in_.is_gguf() ? config_json_of(*in_.gguf()) : in_.hf()->config();
+    nlohmann::json config = target_json();
     config.erase("quantization_config");
     std::vector<SafetensorsPlanned> planned;
     for (const Target& target : targets_)
@@ -247,7 +283,7 @@ class Converter {
 
   Checkpoint& in_;
   const ConvertOptions& o_;
-  const Config& c_;
+  const Config c_;
   std::map<std::string, TensorName> names_;
   std::vector<Target> targets_;
   std::vector<std::string> fallbacks_;

@@ -38,6 +38,37 @@ TEST_P(Convert, ThereAndBackComputesTheSame) {
   std::filesystem::remove_all(folder);
 }
 
+// The same file with llama.cpp's keys alone.
+void strip_own_keys(const std::filesystem::path& from, const std::filesystem::path& to) {
+  const GgufFile file = GgufFile::open(from);
+  Metadata metadata = file.metadata();
+  metadata.erase("moiety.config");
+  std::vector<GgufPlannedTensor> tensors;
+  for (const Tensor& t : file.tensors())
+    tensors.push_back({t.name, t.type, t.shape, [&t](std::span<std::byte> out) { std::ranges::copy(t.bytes, out.begin()); }});
+  write_gguf(to, metadata, tensors);
+}
+
+// Values that llama.cpp's files cannot say: it assumes others, and so does whoever reads its keys.
+bool beyond_llama_cpp(const std::string& name) {
+  for (const char* piece : {"sliding", "clip", "sparse_step", "llama4", "jetmoe", "longcat", "flex_olmo", "gemma3", "gpt_oss", "odd", "plain", "window",
+                            "dynamic", "lfm2_moe-bias", "deepseek_v2", "longrope", "cohere2", "exaone", "afmoe"})
+    if (name.find(piece) != std::string::npos) return true;
+  return false;
+}
+
+TEST_P(Convert, KeysOfLlamaCppAreEnough) {
+  const Fixture& fixture = GetParam();
+  if (beyond_llama_cpp(fixture.name())) return;
+  const auto folder = std::filesystem::temp_directory_path() / ("moiety-keys-" + std::to_string(::getpid()));
+  std::filesystem::create_directories(folder);
+  Checkpoint source = Checkpoint::open(fixture.path);
+  convert(source, folder / "own.gguf", {});
+  strip_own_keys(folder / "own.gguf", folder / "plain.gguf");
+  EXPECT_LE(relative_error(logits(folder / "plain.gguf", fixture.tokens()[0]), fixture.logits(0)), 1e-4);
+  std::filesystem::remove_all(folder);
+}
+
 INSTANTIATE_TEST_SUITE_P(Fixtures, Convert, testing::ValuesIn(all_fixtures()), [](const auto& info) {
   std::string name = info.param.name();
   std::ranges::replace_if(name, [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
