@@ -123,6 +123,7 @@ class Converter {
     const bool conv = canonical == "shortconv.conv.weight" || canonical.starts_with("delta_conv");
     if (conv && o_.to_hf) target.shape = {one.lines / c_.conv_length, 1, c_.conv_length};
     if (conv && !o_.to_hf) target.shape = {one.lines / c_.conv_length, c_.conv_length};
+    if (conv && !o_.to_hf && canonical.starts_with("delta_conv_")) target.shape.insert(target.shape.begin() + 1, 1);
     if (o_.to_hf && c_.family->name == "dbrx" && target.name.find("experts.mlp") != std::string::npos)
       target.shape = {stack * one.lines, one.line_length};
     if (o_.to_hf && target.name.find("moe_statics") != std::string::npos) target.shape = {1, one.lines};

@@ -111,11 +111,12 @@ class Writer {
       count("attention.value_length", c_.value_size);
     }
     if (c_.clip_qkv > 0) real("attention.clamp_kqv", c_.clip_qkv);
-    for (const BlockConfig& b : c_.blocks)
-      if (b.mask == Mask::window) {
-        count("attention.sliding_window", b.window);
-        break;
-      }
+    std::vector<bool> windowed;
+    for (const BlockConfig& b : c_.blocks) {
+      windowed.push_back(b.mask == Mask::window);
+      if (b.mask == Mask::window) count("attention.sliding_window", b.window);
+    }
+    if (family_ == "cohere2_moe") m_.set(arch_ + ".attention.sliding_window_pattern", MetaArray{7, windowed});
   }
 
   void experts() {

@@ -1,0 +1,53 @@
+"""llama.cpp opens what `moiety convert` writes, and continues a prompt with the same greedy tokens as Transformers."""
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+FIXTURES = ROOT / "tests/fixtures"
+# Values that llama.cpp fixes or leaves out, and families that it does not know.
+BEYOND = ["sliding", "clip", "sparse_step", "llama4", "jetmoe", "longcat", "flex_olmo", "gemma3", "gpt_oss", "odd", "plain", "window", "dynamic",
+          "lfm2_moe-bias", "deepseek_v2", "longrope",
+          "phimoe"]  # its sparsemixer is a plain softmax there
+NAMES = sorted(p.name for p in FIXTURES.iterdir() if not any(b in p.name for b in BEYOND)) if FIXTURES.exists() else []
+
+
+def continue_with_llama_cpp(path, prompt, count):
+    import xllamacpp as xl
+    p = xl.CommonParams()
+    p.model.path = path
+    p.n_ctx, p.n_parallel, p.warmup = 128, 1, False
+    p.cpuparams.n_threads = 2
+    p.cache_type_k = p.cache_type_v = xl.ggml_type.GGML_TYPE_F32
+    answer = xl.Server(p).handle_completions({"prompt": prompt, "n_predict": count, "temperature": 0, "samplers": ["top_k"], "top_k": 1,
+                                              "cache_prompt": False, "ignore_eos": True, "logit_bias": []})
+    answer = json.loads(answer) if isinstance(answer, str) else answer
+    print("ANSWER " + json.dumps(answer["choices"][0]["text"]))
+
+
+def text_of(ids):
+    """The placeholder vocabulary: the first 256 ids are bytes, the others are named."""
+    return b"".join(bytes([i]) if i < 256 else f"token{i}".encode() for i in ids).decode("utf-8", "replace")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_llama_cpp_continues_the_same(moiety, tmp_path, name):
+    greedy = json.loads((FIXTURES / name / "greedy.json").read_text())
+    sure = next((i for i, gap in enumerate(greedy["top2_gap"]) if gap < 5e-3), len(greedy["tokens"]))
+    # Only the prompt's own vocabulary is fed; ids 1 and 2 would end or begin a text.
+    count = next((i for i, t in enumerate(greedy["tokens"][:sure]) if t < 3), sure)
+    if count == 0:
+        return  # a near tie at once: nothing that both must agree on
+    out = tmp_path / "model.gguf"
+    subprocess.run([moiety, "--quiet", "convert", FIXTURES / name, out, "--type", "f32"], check=True, capture_output=True)
+    run = subprocess.run([sys.executable, __file__, out, json.dumps(greedy["prompt"]), str(count)], capture_output=True, text=True, timeout=120)
+    answers = [line for line in run.stdout.splitlines() if line.startswith("ANSWER ")]
+    assert answers, run.stderr[-1500:]
+    assert json.loads(answers[0][7:]) == text_of(greedy["tokens"][:count])
+
+
+if __name__ == "__main__":
+    continue_with_llama_cpp(sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]))
