@@ -1,0 +1,192 @@
+#include "observe/routes.h"
+
+#include <png.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace moiety {
+
+RouteTable read_routes(const std::filesystem::path& path) {
+  RouteTable out;
+  const NpzArrays arrays = read_npz(path);
+  auto find = [&](const char* name) -> const NpyArray& {
+    for (const auto& [key, array] : arrays)
+      if (key == name) return array;
+    throw Error("{}: has no array {}; it is no trace (write one with `moiety trace`)", path.string(), name);
+  };
+  const NpyArray& experts = find("experts");
+  if (experts.shape.size() != 3 || !std::holds_alternative<std::vector<int32_t>>(experts.values)) throw Error("{}: experts is not int32 [T, M, K]", path.string());
+  auto take = [&](const char* name, auto& target) {
+    const auto* values = std::get_if<std::decay_t<decltype(target)>>(&find(name).values);
+    if (!values) throw Error("{}: array {} holds other numbers than expected", path.string(), name);
+    target = *values;
+  };
+  take("tokens", out.tokens);
+  take("layers", out.layers);
+  take("experts", out.experts);
+  take("weights", out.weights);
+  out.choices = experts.shape[2];
+  if (out.tokens.size() != experts.shape[0] || out.layers.size() != experts.shape[1] || out.weights.size() != out.experts.size())
+    throw Error("{}: the arrays do not fit each other", path.string());
+  for (int32_t e : out.experts)
+    if (e < -1 || e > 1 << 20) throw Error("{}: an expert of id {}", path.string(), e);
+  return out;
+}
+
+std::vector<LayerRoutes> analyse(const RouteTable& t) {
+  int32_t experts = 0;
+  for (int32_t e : t.experts) experts = std::max(experts, e + 1);
+  std::vector<LayerRoutes> out;
+  for (size_t m = 0; m < t.layers.size(); m++) {
+    LayerRoutes layer;
+    layer.layer = t.layers[m];
+    std::vector<double> counts(static_cast<size_t>(experts));
+    std::map<std::pair<int32_t, int32_t>, double> pairs;
+    double total = 0, shared = 0, followers = 0;
+    for (size_t i = 0; i < t.tokens.size(); i++) {
+      for (size_t k = 0; k < t.choices; k++) {
+        const int32_t e = t.expert(i, m, k);
+        if (e < 0) continue;
+        counts[static_cast<size_t>(e)]++, total++;
+        for (size_t j = 0; j < t.choices; j++)
+          if (const int32_t other = t.expert(i, m, j); other > e) pairs[{e, other}]++;
+        if (i == 0) continue;
+        followers++;
+        for (size_t j = 0; j < t.choices; j++) shared += t.expert(i - 1, m, j) == e;
+      }
+    }
+    const double tokens = static_cast<double>(t.tokens.size());
+    for (double c : counts) {
+      layer.load.push_back(total > 0 ? c / total : 0);
+      if (c > 0) layer.entropy_bits -= c / total * std::log2(c / total);
+    }
+    std::vector<double> sorted = layer.load;
+    std::ranges::sort(sorted, std::greater());
+    for (size_t i = 0; i < (sorted.size() + 3) / 4; i++) layer.busiest_quarter += sorted[i];
+    layer.reuse = followers > 0 ? shared / followers : 0;
+    layer.experts_per_token = tokens > 0 ? total / tokens : 0;
+    for (const auto& [pair, together] : pairs) {
+      const double apart = counts[static_cast<size_t>(pair.first)] * counts[static_cast<size_t>(pair.second)] / tokens;
+      if (together >= 3) layer.together.push_back({pair.first, pair.second, together / apart});
+    }
+    std::ranges::sort(layer.together, [](const auto& a, const auto& b) { return a.lift != b.lift ? a.lift > b.lift : std::pair(a.a, a.b) < std::pair(b.a, b.b); });
+    if (layer.together.size() > 8) layer.together.resize(8);
+    out.push_back(std::move(layer));
+  }
+  return out;
+}
+
+nlohmann::ordered_json as_json(const std::vector<LayerRoutes>& layers) {
+  nlohmann::ordered_json out = nlohmann::json::array();
+  for (const LayerRoutes& l : layers) {
+    nlohmann::ordered_json pairs = nlohmann::json::array();
+    for (const auto& p : l.together) pairs.push_back({{"experts", {p.a, p.b}}, {"lift", p.lift}});
+    out.push_back({{"layer", l.layer}, {"load", l.load}, {"entropy_bits", l.entropy_bits}, {"busiest_quarter", l.busiest_quarter},
+                   {"reuse", l.reuse}, {"experts_per_token", l.experts_per_token}, {"together", pairs}});
+  }
+  return out;
+}
+
+std::vector<double> load_distance(const std::vector<LayerRoutes>& a, const std::vector<LayerRoutes>& b) {
+  std::vector<double> out;
+  for (size_t m = 0; m < std::min(a.size(), b.size()); m++) {
+    double sum = 0;
+    for (size_t e = 0; e < std::max(a[m].load.size(), b[m].load.size()); e++)
+      sum += std::abs((e < a[m].load.size() ? a[m].load[e] : 0) - (e < b[m].load.size() ? b[m].load[e] : 0));
+    out.push_back(sum / 2);
+  }
+  return out;
+}
+
+std::string html_page(const RouteTable& t, const std::vector<LayerRoutes>& layers, const std::vector<std::string>& pieces) {
+  const size_t shown = std::min<size_t>(t.tokens.size(), 2000);
+  nlohmann::ordered_json data;
+  data["layers"] = as_json(layers);
+  data["tokens"] = nlohmann::json::array();
+  for (size_t i = 0; i < shown; i++) {
+    nlohmann::json first = nlohmann::json::array();
+    for (size_t m = 0; m < t.layers.size(); m++) {
+      nlohmann::json row = nlohmann::json::array();
+      for (size_t k = 0; k < t.choices; k++)
+        if (t.expert(i, m, k) >= 0) row.push_back({t.expert(i, m, k), std::round(t.weights[(i * t.layers.size() + m) * t.choices + k] * 1000) / 1000});
+      first.push_back(row);
+    }
+    data["tokens"].push_back({{"text", i < pieces.size() ? pieces[i] : std::to_string(t.tokens[i])}, {"routes", first}});
+  }
+  std::string json = data.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+  for (size_t at = 0; (at = json.find("</", at)) != std::string::npos; at += 3) json.replace(at, 2, "<\\/");
+  return R"(<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Which experts served which token</title>
+<style>
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em; color: #222 }
+table { border-collapse: collapse; font-size: 12px } td.cell { min-width: 9px; height: 14px; padding: 0; border: 1px solid #fff }
+td.name { padding-right: .6em; text-align: right; color: #666 } .token { border-radius: 3px; padding: 1px 0; white-space: pre-wrap; cursor: default }
+#text { border: 1px solid #ddd; border-radius: 6px; padding: 1em; max-height: 30em; overflow: auto } #info { min-height: 1.6em; color: #444 }
+</style>
+<h1>Which experts served which token</h1>
+<p>Load of each expert, a row for each layer; darker is more. Click a layer to colour the text by it.</p>
+<div style="overflow:auto"><table id="map"></table></div>
+<h2>Text, coloured by first expert of layer <select id="layer"></select></h2>
+<p id="info">Point at a token.</p><div id="text"></div>
+<script>
+const data = )" + json + R"(;
+const colour = e => `hsl(${(e * 137.508) % 360} 70% 82%)`;
+const select = document.getElementById('layer'), text = document.getElementById('text'), info = document.getElementById('info');
+function show(m) {
+  select.value = m; text.textContent = '';
+  for (const token of data.tokens) {
+    const span = document.createElement('span'); span.className = 'token'; span.textContent = token.text;
+    const routes = token.routes[m] || [];
+    if (routes.length) span.style.background = colour(routes[0][0]);
+    span.onmouseenter = () => info.textContent = JSON.stringify(token.text) + ': ' + (routes.map(([e, w]) => `expert ${e} (${w})`).join(', ') || 'no expert');
+    text.append(span);
+  }
+}
+data.layers.forEach((l, m) => {
+  const row = document.getElementById('map').insertRow(), top = Math.max(...l.load, 1e-9);
+  const name = row.insertCell(); name.className = 'name'; name.textContent = 'layer ' + l.layer;
+  l.load.forEach((share, e) => { const c = row.insertCell(); c.className = 'cell'; c.style.background = `rgb(${[8, 60, 120].map(v => Math.round(255 - (255 - v) * share / top)).join(' ')})`; c.title = `expert ${e}: ${(share * 100).toFixed(2)}%`; });
+  const stats = row.insertCell(); stats.className = 'name'; stats.textContent = `entropy ${l.entropy_bits.toFixed(2)} bits, busiest quarter ${(l.busiest_quarter * 100).toFixed(0)}%, reuse ${(l.reuse * 100).toFixed(0)}%`;
+  row.onclick = () => show(m);
+  select.add(new Option(l.layer, m));
+});
+select.onchange = () => show(+select.value);
+if (data.layers.length) show(0);
+</script></html>
+)";
+}
+
+void write_png(const std::filesystem::path& path, const std::vector<LayerRoutes>& layers) {
+  constexpr size_t cell = 8;
+  size_t experts = 1;
+  for (const LayerRoutes& l : layers) experts = std::max(experts, l.load.size());
+  const size_t width = experts * cell, height = std::max<size_t>(1, layers.size()) * cell;
+  std::vector<uint8_t> pixels(width * height * 3, 255);
+  for (size_t y = 0; y < height; y++)
+    for (size_t x = 0; x < width && y / cell < layers.size(); x++) {
+      const LayerRoutes& l = layers[y / cell];
+      const double top = std::max(1e-9, *std::ranges::max_element(l.load)), share = x / cell < l.load.size() ? l.load[x / cell] / top : 0;
+      constexpr int dark[] = {8, 60, 120};
+      for (size_t c = 0; c < 3; c++) pixels[(y * width + x) * 3 + c] = static_cast<uint8_t>(255 - (255 - dark[c]) * share);
+    }
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  image.width = static_cast<png_uint_32>(width), image.height = static_cast<png_uint_32>(height);
+  image.format = PNG_FORMAT_RGB;
+  png_alloc_size_t size = 0;
+  if (!png_image_write_to_memory(&image, nullptr, &size, 0, pixels.data(), 0, nullptr)) throw Error("{}: the picture could not be made: {}", path.string(), image.message);
+  std::string bytes(size, '\0');
+  png_image_write_to_memory(&image, bytes.data(), &size, 0, pixels.data(), 0, nullptr);
+  AtomicFile out(path);
+  out.write(bytes);
+  out.commit();
+}
+
+}  // namespace moiety
