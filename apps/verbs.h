@@ -44,6 +44,8 @@ void add_inspect(Commands& commands);
 void add_routing(Commands& commands);
 void add_tokenize(Commands& commands);
 void add_run(Commands& commands);
+void add_eval(Commands& commands);
+void add_models(Commands& commands);
 void add_trace(Commands& commands);
 void add_routes(Commands& commands);
 void add_convert(Commands& commands);

@@ -19,6 +19,8 @@ void add_all_verbs(Commands& commands) {
   add_logits(commands);
   add_routing(commands);
   add_tokenize(commands);
+  add_eval(commands);
+  add_models(commands);
   add_trace(commands);
   add_routes(commands);
   add_convert(commands);

@@ -126,6 +126,7 @@ class Converter {
     if (conv && !o_.to_hf && canonical.starts_with("delta_conv_")) target.shape.insert(target.shape.begin() + 1, 1);
     if (o_.to_hf && c_.family->name == "dbrx" && target.name.find("experts.mlp") != std::string::npos)
       target.shape = {stack * one.lines, one.line_length};
+    if (!o_.to_hf && target.pieces[0].name.adjust == Adjust::negated) target.shape = {one.lines, 1};
     if (o_.to_hf && target.name.find("moe_statics") != std::string::npos) target.shape = {1, one.lines};
     if (!o_.to_hf && canonical == "ffn_gate_inp_shexp.weight") target.shape = {one.line_length};
   }
@@ -210,6 +211,7 @@ class Converter {
     for (float& v : row) {
       if (from == Adjust::plus_one) v += 1;
       if (from == Adjust::minus_exp) v = -std::exp(v);
+      if (from == Adjust::negated || to == Adjust::negated) v = -v;
       if (to == Adjust::plus_one) v -= 1;
       if (to == Adjust::minus_exp) v = std::log(-v);
     }

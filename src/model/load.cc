@@ -85,6 +85,7 @@ class Loader {
       decode(m->type, m->data + m->row_offset(r), {&v, 1});
       if (adjust == Adjust::plus_one) v += 1;
       if (adjust == Adjust::minus_exp) v = -std::exp(v);
+      if (adjust == Adjust::negated) v = -v;
     }
     model_.weight_bytes += n * sizeof(float);
     if (check_) check_finite(Matrix{TensorType::f32, 1, n, reinterpret_cast<const std::byte*>(out.data() + begin), 0}, name, block);

@@ -28,7 +28,7 @@ enum class Slice : uint8_t {
   first_keys, second_keys, after_keys,              // delta net's q, k, v one after another
 };
 
-enum class Adjust : uint8_t { none, plus_one, minus_exp };  // canonical = stored + 1, or -exp(stored)
+enum class Adjust : uint8_t { none, plus_one, minus_exp, negated };  // canonical = stored + 1, -exp(stored), -stored
 
 struct TensorName {
   std::string canonical;  // without "blk.N." where `stored` has {l}; "ffn_gate_exps.weight"

@@ -66,7 +66,7 @@ std::vector<TensorName> family_rows(std::string_view family) {
             {"delta_conv_q.weight", BLK "ssm_conv1d_q.weight"},
             {"delta_conv_k.weight", BLK "ssm_conv1d_k.weight"},
             {"delta_conv_v.weight", BLK "ssm_conv1d_v.weight"},
-            {"delta_decay_rate", BLK "ssm_a"},
+            {"delta_decay_rate", BLK "ssm_a", Slice::all, false, Adjust::negated},
             {"delta_decay.bias", BLK "ssm_dt.bias"},
             {"delta_norm.weight", BLK "ssm_norm.weight"},
             {"delta_output.weight", BLK "attn_output.weight"}};

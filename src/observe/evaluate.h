@@ -1,0 +1,48 @@
+// How well a model predicts: perplexity of text, choices among answers, distance between two models.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/session.h"
+#include "text/tokenizer.h"
+
+namespace moiety {
+
+// -log p(target) under a row of logits, and on request the log-probabilities [vocab].
+double negative_log_likelihood(std::span<const float> logits, int32_t target);
+
+struct Perplexity {
+  double perplexity = 0, stderr_ = 0, nll_per_token = 0, bits_per_byte = 0;
+  size_t tokens = 0, context = 0, chunks = 0;
+};
+
+// llama.cpp's protocol: windows of `context` tokens that do not overlap, the first token replaced by BOS where the model adds one, the
+// second half of each scored. The remainder is dropped. `chunks` 0: all. `each`: logits of the scored positions of each window.
+Perplexity perplexity(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> ids, size_t context, size_t chunks,
+                      const std::function<void(size_t chunk, size_t all)>& progress = {},
+                      const std::function<void(size_t window, std::span<const float> logits, std::span<const int32_t> targets)>& each = {});
+
+struct ChoiceQuestion {
+  std::string query;
+  std::vector<std::string> choices;
+  size_t gold = 0;
+};
+struct ChoiceScores {
+  double accuracy = 0, accuracy_norm = 0, low = 0, high = 0, chance = 0;
+  size_t n = 0;
+};
+// Log-likelihood of each choice after the query, plain and divided by its bytes. The interval is Wilson's, of `accuracy_norm`.
+ChoiceScores choose(Session& session, const Tokenizer& tokenizer, std::span<const ChoiceQuestion> questions,
+                    const std::function<void(size_t, size_t)>& progress = {});
+
+struct Comparison {
+  Perplexity a, b;
+  double kl_mean = 0, kl_max = 0, top1_agreement = 0;  // KL(a || b), nats a token
+  size_t tokens = 0;
+};
+Comparison compare(Session& a, Session& b, const Tokenizer& tokenizer, std::span<const int32_t> ids, size_t context, size_t chunks);
+
+}  // namespace moiety
