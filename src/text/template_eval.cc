@@ -17,8 +17,9 @@ using Type = V::Type;
 using Kind = TemplateNode::Kind;
 using Call = TemplateCall;
 
-constexpr size_t max_steps = 20'000'000, max_output = size_t{64} << 20, max_depth = 150;
-constexpr long long max_range = 1'000'000;
+constexpr size_t max_steps = 20'000'000, max_depth = 150;
+constexpr size_t max_output = template_max_output;
+constexpr long long max_range = template_max_items;
 
 struct Break {};
 struct Continue {};
@@ -56,17 +57,13 @@ class Evaluator {
 
  private:
   void globals() {
-    global_.names["namespace"] = V::callable([](const Call& call) {
+    for (const bool name_space : {true, false})
+      global_.names[name_space ? "namespace" : "dict"] = V::callable([name_space](const Call& call) {
       V out = V::dict();
-      out.flag = true;
+      out.flag = name_space;
       for (const V& v : call.positional)
         if (v.is(Type::dict))
           for (const auto& [key, value] : *v.pairs) out.set(key, value);
-      for (const auto& [key, value] : call.named) out.set(V::of(key), value);
-      return out;
-    });
-    global_.names["dict"] = V::callable([](const Call& call) {
-      V out = V::dict();
       for (const auto& [key, value] : call.named) out.set(V::of(key), value);
       return out;
     });
@@ -450,63 +447,11 @@ class Evaluator {
   }
 
   V arithmetic(const TemplateNode& n, const V& a, const V& b) {
-    const std::string& op = n.text;
-    if (a.is(Type::undefined)) fail(n, "'" + a.text + "' is undefined");
-    if (b.is(Type::undefined)) fail(n, "'" + b.text + "' is undefined");
-    if (op == "+" && a.is(Type::string) && b.is(Type::string)) {
-      if (a.text.size() + b.text.size() > max_output) fail(n, "writes too much");
-      return V::of(a.text + b.text);
+    try {
+      return calculate(n.text, a, b);
+    } catch (const Error& e) {
+      fail(n, e.what());
     }
-    if (op == "+" && a.is(Type::list) && b.is(Type::list)) {
-      Values items = *a.items;
-      items.insert(items.end(), b.items->begin(), b.items->end());
-      if (items.size() > static_cast<size_t>(max_range)) fail(n, "makes too long a list");
-      return V::list(items, a.flag);
-    }
-    if (op == "%" && a.is(Type::string)) {
-      Call given;
-      given.positional.push_back(b);
-      return *call_method(a, "%", given);
-    }
-    if (op == "*" && (a.is(Type::string) || b.is(Type::string) || a.is(Type::list) || b.is(Type::list))) return repeat(n, a, b);
-    if (!a.is_number() || !b.is_number())
-      fail(n, fmt::format("unsupported operand type(s) for {}: '{}' and '{}'", op, a.type_name(), b.type_name()));
-    const bool real = a.is(Type::floating) || b.is(Type::floating);
-    const double x = a.as_number(), y = b.as_number();
-    if ((op == "/" || op == "//" || op == "%") && y == 0) fail(n, "division by zero");
-    if (op == "/") return V::of(x / y);
-    if (op == "**") {
-      const double power = std::pow(x, y);
-      return real || y < 0 || std::abs(power) > 9e15 ? V::of(power) : V::of(static_cast<long long>(std::llround(power)));
-    }
-    if (real) return V::of(op == "+" ? x + y : op == "-" ? x - y : op == "*" ? x * y : op == "//" ? std::floor(x / y) : x - std::floor(x / y) * y);
-    const long long i = a.as_integer(), j = b.as_integer();
-    long long out = 0;
-    if (op == "+" ? __builtin_add_overflow(i, j, &out) : op == "-" ? __builtin_sub_overflow(i, j, &out) : op == "*" && __builtin_mul_overflow(i, j, &out))
-      fail(n, "a number beyond 64 bits");
-    if (op == "//" || op == "%") {
-      if (j == -1) return V::of(op == "%" ? 0LL : i == INT64_MIN ? INT64_MAX : -i);
-      const long long quotient = i / j - ((i % j != 0) && ((i < 0) != (j < 0)));
-      out = op == "//" ? quotient : i - quotient * j;
-    }
-    return V::of(out);
-  }
-
-  V repeat(const TemplateNode& n, const V& a, const V& b) {
-    const V& what = a.is_number() ? b : a;
-    const V& times = a.is_number() ? a : b;
-    if (!times.is_number() || times.is(Type::floating)) fail(n, "can't multiply sequence by non-int");
-    const long long count = std::max(0LL, times.as_integer());
-    const size_t size = what.is(Type::string) ? what.text.size() : what.items->size();
-    if (size > 0 && count > max_range / static_cast<long long>(size) * 10) fail(n, "writes too much");
-    if (what.is(Type::string)) {
-      std::string out;
-      for (long long i = 0; i < count && size; i++) out += what.text;
-      return V::of(out);
-    }
-    Values out;
-    for (long long i = 0; i < count && size; i++) out.insert(out.end(), what.items->begin(), what.items->end());
-    return V::list(out, what.flag);
   }
 
   V compare(const TemplateNode& n, Scope& scope) {

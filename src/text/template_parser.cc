@@ -111,12 +111,10 @@ class Parser {
       end_statement();
       return node;
     }
-    if (word == "break" || word == "continue") {
-      Node node = make(word == "break" ? Kind::break_loop : Kind::continue_loop);
-      end_statement();
-      return node;
-    }
-    fail("statement '" + word + "' is not known");
+    if (word != "break" && word != "continue") fail("statement '" + word + "' is not known");
+    Node node = make(word == "break" ? Kind::break_loop : Kind::continue_loop);
+    end_statement();
+    return node;
   }
 
   Node condition() {
@@ -267,6 +265,18 @@ class Parser {
     return value;
   }
 
+  // Operators of one precedence, grouped from the left.
+  Node left_to_right(Kind kind, std::initializer_list<const char*> operators, Node (Parser::*operand)()) {
+    Node left = (this->*operand)();
+    for (;;) {
+      const char* found = nullptr;
+      for (const char* op : operators)
+        if (!found && (accept_op(op) || accept_name(op))) found = op;
+      if (!found) return left;
+      left = binary(kind, found, left, (this->*operand)());
+    }
+  }
+
   Node binary(Kind kind, const std::string& op, Node left, Node right) {
     Node node = make(kind);
     node->text = op;
@@ -274,16 +284,8 @@ class Parser {
     return node;
   }
 
-  Node logic_or() {
-    Node left = logic_and();
-    while (accept_name("or")) left = binary(Kind::logic, "or", left, logic_and());
-    return left;
-  }
-  Node logic_and() {
-    Node left = logic_not();
-    while (accept_name("and")) left = binary(Kind::logic, "and", left, logic_not());
-    return left;
-  }
+  Node logic_or() { return left_to_right(Kind::logic, {"or"}, &Parser::logic_and); }
+  Node logic_and() { return left_to_right(Kind::logic, {"and"}, &Parser::logic_not); }
   Node logic_not() {
     const Depth depth(*this);
     if (accept_name("not")) {
@@ -311,14 +313,9 @@ class Parser {
     return node->names.empty() ? node->children[0] : node;
   }
 
-  Node sum() {
-    Node left = concat();
-    for (;;) {
-      if (accept_op("+")) left = binary(Kind::binary, "+", left, concat());
-      else if (accept_op("-")) left = binary(Kind::binary, "-", left, concat());
-      else return left;
-    }
-  }
+  Node sum() { return left_to_right(Kind::binary, {"+", "-"}, &Parser::concat); }
+  Node product() { return left_to_right(Kind::binary, {"*", "/", "//", "%"}, &Parser::factor); }
+  Node factor() { return unary(); }
   Node concat() {
     Node left = product();
     if (!is_op("~")) return left;
@@ -326,16 +323,6 @@ class Parser {
     node->children.push_back(left);
     while (accept_op("~")) node->children.push_back(product());
     return node;
-  }
-  Node product() {
-    Node left = unary();
-    for (;;) {
-      std::string op;
-      for (const char* known : {"*", "/", "//", "%"})
-        if (op.empty() && accept_op(known)) op = known;
-      if (op.empty()) return left;
-      left = binary(Kind::binary, op, left, unary());
-    }
   }
   Node unary(bool with_filters = true) {
     const Depth depth(*this);
@@ -460,14 +447,8 @@ class Parser {
         node->text = token.text;
         while (now().type == Type::string) node->text += tokens_[at_++].text;
         return node;
-      case Type::integer:
-        node->kind = Kind::literal_integer;
-        node->integer = std::strtoll(token.text.c_str(), nullptr, 10);
-        return node;
-      case Type::floating:
-        node->kind = Kind::literal_float;
-        node->number = std::strtod(token.text.c_str(), nullptr);
-        return node;
+      case Type::integer: return node->kind = Kind::literal_integer, node->integer = std::strtoll(token.text.c_str(), nullptr, 10), node;
+      case Type::floating: return node->kind = Kind::literal_float, node->number = std::strtod(token.text.c_str(), nullptr), node;
       case Type::name:
         if (token.text == "true" || token.text == "True") node->kind = Kind::literal_bool, node->integer = 1;
         else if (token.text == "false" || token.text == "False") node->kind = Kind::literal_bool;
@@ -475,7 +456,11 @@ class Parser {
         node->text = token.text;
         return node;
       case Type::op:
-        if (token.text == "(") return parenthesis();
+        if (token.text == "(") {
+          if (accept_op(")")) return node->kind = Kind::tuple, node;
+          Node value = tuple_or_expression();
+          return expect_op(")"), value;
+        }
         if (token.text == "[") {
           node->kind = Kind::list;
           while (!accept_op("]")) {
@@ -497,13 +482,6 @@ class Parser {
         [[fallthrough]];
       default: at_--; fail("expected an expression");
     }
-  }
-
-  Node parenthesis() {
-    if (accept_op(")")) return make(Kind::tuple);
-    Node value = tuple_or_expression();
-    expect_op(")");
-    return value;
   }
 
   const std::vector<Token>& tokens_;

@@ -62,6 +62,12 @@ bool equal(const TemplateValue& a, const TemplateValue& b);
 std::optional<int> order(const TemplateValue& a, const TemplateValue& b);
 bool contains(const TemplateValue& container, const TemplateValue& item);
 
+// What a template may make: bytes of text, items of a list.
+inline constexpr size_t template_max_output = size_t{64} << 20;
+inline constexpr long long template_max_items = 1'000'000;
+// + - * / // % ** of two values.
+TemplateValue calculate(const std::string& op, const TemplateValue& a, const TemplateValue& b);
+
 struct JsonStyle {
   int indent = -1;
   bool sort_keys = false, ensure_ascii = false;
