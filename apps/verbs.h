@@ -44,6 +44,7 @@ void add_inspect(Commands& commands);
 void add_routing(Commands& commands);
 void add_tokenize(Commands& commands);
 void add_run(Commands& commands);
+void add_bench(Commands& commands);
 void add_eval(Commands& commands);
 void add_models(Commands& commands);
 void add_trace(Commands& commands);

@@ -20,6 +20,7 @@ void add_all_verbs(Commands& commands) {
   add_routing(commands);
   add_tokenize(commands);
   add_eval(commands);
+  add_bench(commands);
   add_models(commands);
   add_trace(commands);
   add_routes(commands);
