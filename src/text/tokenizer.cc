@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "base/error.h"
 #include "text/utf8.h"
@@ -26,9 +27,14 @@ std::string_view last_character(std::string_view s) {
 
 bool space(char c) { return c == ' ' || (c >= 9 && c <= 13); }
 
+uint64_t next_serial() {
+  static std::atomic<uint64_t> next = 1;
+  return next++;
+}
+
 }  // namespace
 
-Tokenizer::Tokenizer(TokenizerData data) : d_(std::move(data)), special_(d_.tokens.size()), by_first_byte_(256) {
+Tokenizer::Tokenizer(TokenizerData data) : d_(std::move(data)), serial_(next_serial()), special_(d_.tokens.size()), by_first_byte_(256) {
   for (size_t i = 0; i < d_.added.size(); i++) {
     const AddedToken& token = d_.added[i];
     if (token.text.empty()) continue;
@@ -83,8 +89,8 @@ void Tokenizer::encode_pieces(std::string text, bool first, std::vector<int32_t>
   if (d_.pre_tokenizer.empty() && !d_.cache_words) return d_.model->encode(text, out);
   // Words come again and again: their ids are looked up.
   static thread_local std::unordered_map<std::string, std::vector<int32_t>, StringHash, std::equal_to<>> known;
-  static thread_local const Tokenizer* owner = nullptr;
-  if (owner != this || known.size() > 200'000) known.clear(), owner = this;
+  static thread_local uint64_t owner = 0;
+  if (owner != serial_ || known.size() > 200'000) known.clear(), owner = serial_;
   std::vector<int32_t> ids;
   for (const std::string& piece : pre_tokenize(d_.pre_tokenizer, std::move(text), first)) {
     if (piece.size() > 64) {

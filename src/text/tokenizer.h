@@ -74,6 +74,7 @@ class Tokenizer {
   void encode_pieces(std::string text, bool first, std::vector<int32_t>& out) const;
 
   TokenizerData d_;
+  uint64_t serial_;  // tells caches of words apart; an address may be used again
   std::vector<bool> special_;
   std::vector<std::vector<size_t>> by_first_byte_;  // added tokens, longest first
   bool any_normalized_ = false;

@@ -1,0 +1,130 @@
+// Ids and text against what the `tokenizers` package and llama.cpp wrote down, and input that means harm.
+#include "text/tokenizer.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <sstream>
+
+namespace moiety {
+namespace {
+
+namespace fs = std::filesystem;
+const fs::path own = fs::path(MOIETY_SOURCE_DIR) / "tests/data/tokenizers";
+const fs::path shared = fs::path(MOIETY_SHARED_DIR) / "data/tokenizers";
+constexpr EncodeOptions kPlain{.add_special = false, .parse_special = false};
+
+std::string read(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+class OwnTokenizer : public ::testing::TestWithParam<const char*> {
+ protected:
+  std::shared_ptr<const Tokenizer> tokenizer = load_tokenizer(own / GetParam());
+};
+
+TEST_P(OwnTokenizer, GivesTheIdsOfTheTokenizersPackage) {
+  const auto vectors = nlohmann::json::parse(read(own / GetParam() / "vectors.json"));
+  ASSERT_GT(vectors.size(), 100u);
+  for (const auto& v : vectors) {
+    const auto text = v["text"].get<std::string>();
+    EXPECT_EQ(tokenizer->encode(text), v["ids"].get<std::vector<int32_t>>()) << v.dump();
+    EXPECT_EQ(tokenizer->encode(text, {.add_special = false}), v["ids_no_special"].get<std::vector<int32_t>>()) << v.dump();
+  }
+}
+
+TEST_P(OwnTokenizer, StreamsWhatItDecodesAndNeverHalfACharacter) {
+  for (const auto& v : nlohmann::json::parse(read(own / GetParam() / "vectors.json"))) {
+    const auto ids = v["ids"].get<std::vector<int32_t>>();
+    StreamDecoder stream(*tokenizer);
+    std::string text;
+    for (int32_t id : ids) {
+      const std::string part = stream.push(id);
+      EXPECT_NO_THROW(nlohmann::json(part).dump()) << v.dump();  // dump() refuses text that is not UTF-8
+      text += part;
+    }
+    text += stream.flush();
+    EXPECT_EQ(text, tokenizer->decode(ids, true)) << v.dump();
+  }
+}
+
+TEST_P(OwnTokenizer, TakesAnyBytes) {
+  const uint32_t seed = 20240611;
+  std::mt19937 random(seed);
+  for (int n = 0; n < 500; n++) {
+    std::string text(random() % 60, ' ');
+    for (char& c : text) c = static_cast<char>(random() % (n % 2 ? 256 : 128));
+    for (int32_t id : tokenizer->encode(text)) ASSERT_LT(static_cast<size_t>(id), tokenizer->size()) << "seed " << seed << ", text " << n;
+  }
+}
+
+TEST_P(OwnTokenizer, EndsOnAMegabyteOfOneCharacter) {
+  for (const char* unit : {"a", " ", "\n", "1", "'", "ä", "\xff", "a "}) {
+    std::string text;
+    while (text.size() < 1'000'000) text += unit;
+    EXPECT_FALSE(tokenizer->encode(text).empty()) << unit;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Text, OwnTokenizer, ::testing::Values("byte_level", "metaspace", "unigram", "wordpiece"),
+                         [](const auto& i) { return std::string(i.param); });
+
+TEST(Tokenizer, ByteLevelGivesEveryByteBack) {
+  const auto tokenizer = load_tokenizer(own / "byte_level");
+  std::string all;
+  for (int i = 0; i < 256; i++) all += static_cast<char>(i);
+  EXPECT_EQ(tokenizer->decode(tokenizer->encode(all)), all);
+}
+
+TEST(Tokenizer, PlainTextNamesNoSpecialToken) {
+  const auto tokenizer = load_tokenizer(own / "byte_level");
+  const auto id = tokenizer->id_of("<|im_end|>");
+  ASSERT_TRUE(id);
+  EXPECT_TRUE(tokenizer->is_special(*id));
+  EXPECT_EQ(std::ranges::count(tokenizer->encode("a<|im_end|>b"), *id), 1);
+  const auto plain = tokenizer->encode("a<|im_end|>b", kPlain);
+  EXPECT_EQ(std::ranges::count(plain, *id), 0);
+  EXPECT_EQ(tokenizer->decode(plain), "a<|im_end|>b");
+}
+
+// A .inp file holds texts between marker lines, its .out file the ids of each on one line.
+void check_vectors(const Tokenizer& tokenizer, const std::string& name) {
+  const fs::path base = shared / "llama.cpp";
+  std::string texts = read(base / ("ggml-vocab-" + name + ".gguf.inp"));
+  std::istringstream lines(read(base / ("ggml-vocab-" + name + ".gguf.out")));
+  const std::string marker = "\n__ggml_vocab_test__\n";
+  size_t count = 0;
+  for (size_t at = 0;; count++) {
+    const size_t end = texts.find(marker, at);
+    std::string line;
+    if (!std::getline(lines, line)) break;
+    std::istringstream numbers(line);
+    std::vector<int32_t> want{std::istream_iterator<int32_t>(numbers), {}};
+    const std::string text = texts.substr(at, end == std::string::npos ? end : end - at);
+    EXPECT_EQ(tokenizer.encode(text, kPlain), want) << name << ": " << nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+    if (end == std::string::npos) {
+      count++;
+      break;
+    }
+    at = end + marker.size();
+  }
+  EXPECT_GT(count, 40u) << name;
+}
+
+TEST(Tokenizer, GivesTheIdsOfLlamaCpp) {
+  if (!fs::exists(shared / "llama.cpp")) {
+    std::cout << "llama.cpp's vectors are not here; the tests of our own tokenizers stand alone\n";
+    return;
+  }
+  for (const char* name : {"gpt-2", "llama-spm", "phi-3", "falcon", "deepseek-llm", "deepseek-coder", "bert-bge"})
+    check_vectors(*load_tokenizer(shared / "llama.cpp" / ("ggml-vocab-" + std::string(name) + ".gguf")), name);
+  check_vectors(*load_tokenizer(shared / "qwen3"), "qwen2");
+  check_vectors(*load_tokenizer(shared / "mistral/llama2_tokenizer.model"), "llama-spm");
+}
+
+}  // namespace
+}  // namespace moiety
