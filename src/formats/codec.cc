@@ -9,7 +9,7 @@ namespace moiety {
 namespace {
 
 const Codec* find_codec(TensorType type) {
-  for (auto rows : {plain_codecs(), legacy_codecs(), k_codecs()})
+  for (auto rows : {plain_codecs(), legacy_codecs(), k_codecs(), lookup_codecs(), iq_codecs(), ternary_codecs()})
     for (const Codec& codec : rows)
       if (codec.type == type) return &codec;
   return nullptr;

@@ -1,10 +1,11 @@
-// Super-blocks of 256 numbers whose sub-blocks have quantised scales: Q2_K to Q6_K.
+// Super-blocks of 256 numbers whose sub-blocks have quantised scales: Q2_K to Q6_K; and Q8_K, which has one scale.
 //
 //   Q2_K  16 sub-blocks of 16: 16 bytes (scale low nibble, minimum high), 64 bytes of 2 bits, d f16, dmin f16
 //   Q3_K  16 sub-blocks of 16: 32 bytes of third bits, 64 bytes of 2 bits, 12 bytes of 6-bit scales, d f16
 //   Q4_K  8 sub-blocks of 32: d f16, dmin f16, 12 bytes of 6-bit scales and minima, 128 bytes of 4 bits
 //   Q5_K  as Q4_K, with 32 bytes of fifth bits before the 128
 //   Q6_K  16 sub-blocks of 16: 128 bytes of low nibbles, 64 bytes of upper 2 bits, 16 signed scales, d f16
+//   Q8_K  d f32, 256 signed bytes, 16 sums i16
 #include <array>
 
 #include "formats/codec_table.h"
@@ -95,9 +96,16 @@ void decode_q6_k(const std::byte* in, size_t blocks, float* out) {
   }
 }
 
+void decode_q8_k(const std::byte* in, size_t blocks, float* out) {
+  for (; blocks > 0; blocks--, in += 292, out += 256) {
+    const float d = load<float>(in);
+    for (size_t i = 0; i < 256; i++) out[i] = d * static_cast<float>(static_cast<int8_t>(u8_at(in + 4, i)));
+  }
+}
+
 constexpr std::array rows = {
     Codec{TensorType::q2_k, decode_q2_k}, Codec{TensorType::q3_k, decode_q3_k}, Codec{TensorType::q4_k, decode_q4_k},
-    Codec{TensorType::q5_k, decode_q5_k}, Codec{TensorType::q6_k, decode_q6_k},
+    Codec{TensorType::q5_k, decode_q5_k}, Codec{TensorType::q6_k, decode_q6_k}, Codec{TensorType::q8_k, decode_q8_k},
 };
 
 }  // namespace

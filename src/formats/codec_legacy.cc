@@ -1,10 +1,11 @@
-// Blocks of 32 numbers with one scale, and perhaps a minimum: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0.
+// Blocks of 32 numbers with one scale, and perhaps a minimum: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1.
 //
 //   Q4_0  scale f16, 16 bytes: low nibbles are numbers 0-15, high nibbles 16-31          (q - 8) d
 //   Q4_1  scale f16, minimum f16, 16 bytes                                               q d + m
 //   Q5_0  scale f16, 32 fifth bits, 16 bytes                                             (q - 16) d
 //   Q5_1  scale f16, minimum f16, 32 fifth bits, 16 bytes                                q d + m
 //   Q8_0  scale f16, 32 signed bytes                                                     q d
+//   Q8_1  scale f16, the sum f16, 32 signed bytes                                        q d
 #include <array>
 #include <cmath>
 
@@ -59,16 +60,17 @@ void decode_q5_1(const std::byte* in, size_t blocks, float* out) {
   }
 }
 
-void decode_q8_0(const std::byte* in, size_t blocks, float* out) {
-  for (; blocks > 0; blocks--, in += 34, out += 32) {
+template <size_t header>
+void decode_q8(const std::byte* in, size_t blocks, float* out) {
+  for (; blocks > 0; blocks--, in += header + 32, out += 32) {
     const float d = load_f16(in);
-    for (size_t i = 0; i < 32; i++) out[i] = static_cast<float>(static_cast<int8_t>(u8_at(in + 2, i))) * d;
+    for (size_t i = 0; i < 32; i++) out[i] = static_cast<float>(static_cast<int8_t>(u8_at(in + header, i))) * d;
   }
 }
 
 constexpr std::array rows = {
     Codec{TensorType::q4_0, decode_q4_0}, Codec{TensorType::q4_1, decode_q4_1}, Codec{TensorType::q5_0, decode_q5_0},
-    Codec{TensorType::q5_1, decode_q5_1}, Codec{TensorType::q8_0, decode_q8_0},
+    Codec{TensorType::q5_1, decode_q5_1}, Codec{TensorType::q8_0, decode_q8<2>}, Codec{TensorType::q8_1, decode_q8<4>},
 };
 
 }  // namespace

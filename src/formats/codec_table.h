@@ -23,6 +23,9 @@ struct Codec {
 std::span<const Codec> plain_codecs();
 std::span<const Codec> legacy_codecs();
 std::span<const Codec> k_codecs();
+std::span<const Codec> lookup_codecs();
+std::span<const Codec> iq_codecs();
+std::span<const Codec> ternary_codecs();
 
 // Unaligned loads: blocks begin at any address.
 template <class T>

@@ -1,18 +1,20 @@
-"""Every tensor type, decoded bit for bit as the `gguf` package decodes it."""
+"""Every tensor type, decoded bit for bit as the `gguf` package decodes it, or llama.cpp where the package does not."""
 import ctypes
+import pathlib
 import zlib
 
 import gguf
 import numpy as np
 import pytest
+import xllamacpp
 from gguf import GGMLQuantizationType as Type
 
 BLOCKS = 300
 
 
-def random_blocks(kind, seed):
+def random_blocks(sizes, seed):
     """Random bytes: every bit pattern is a legal block."""
-    block, size = gguf.GGML_QUANT_SIZES[kind]
+    block, size = sizes
     return np.random.default_rng(seed).integers(0, 256, size * BLOCKS, dtype=np.uint8), block * BLOCKS
 
 
@@ -23,19 +25,45 @@ def ours(lib, kind, data, count):
     return out if status == 0 else None
 
 
+def llama():
+    folder = pathlib.Path(xllamacpp.__file__).parent
+    return ctypes.CDLL(str(next(folder.glob("xllamacpp*.so"))))
+
+
+def assert_same(mine, theirs, what):
+    nan = np.isnan(theirs)
+    assert (np.isnan(mine) == nan).all(), f"{what}: NaN in other places"
+    differs = mine[~nan].view(np.uint32) != theirs[~nan].view(np.uint32)
+    zeros = (mine[~nan] == 0) & (theirs[~nan] == 0)  # -0 and 0 are one number
+    assert not (differs & ~zeros).any(), f"{what}: {differs.sum()} of {mine.size} differ"
+
+
 DECODED_BY_GGUF = sorted(gguf.quants._type_traits, key=int)
 
 
 @pytest.mark.parametrize("kind", DECODED_BY_GGUF, ids=lambda k: k.name)
 def test_decodes_as_gguf_does(codec_lib, kind):
     for seed in (zlib.crc32(kind.name.encode()), 1, 2):
-        data, count = random_blocks(kind, seed)
+        data, count = random_blocks(gguf.GGML_QUANT_SIZES[kind], seed)
         mine = ours(codec_lib, kind, data, count)
         assert mine is not None, f"no decoder for {kind.name}"
         with np.errstate(all="ignore"):
             theirs = gguf.quants.dequantize(data, kind).astype(np.float32).reshape(-1)
-        nan = np.isnan(theirs)
-        assert (np.isnan(mine) == nan).all(), f"{kind.name}, seed {seed}: NaN in other places"
-        differs = mine[~nan].view(np.uint32) != theirs[~nan].view(np.uint32)
-        zeros = (mine[~nan] == 0) & (theirs[~nan] == 0)  # -0 and 0 are one number
-        assert not (differs & ~zeros).any(), f"{kind.name}, seed {seed}: {differs.sum()} of {count} differ"
+        assert_same(mine, theirs, f"{kind.name}, seed {seed}")
+
+
+# name in llama.cpp, number, (block, bytes): types that the package has no decoder for
+DECODED_BY_LLAMA = [("q1_0", 41, (128, 18)), ("q2_0", 42, (64, 18)), ("q8_K", 15, (256, 292))]
+
+
+@pytest.mark.parametrize("name, number, sizes", DECODED_BY_LLAMA, ids=[row[0] for row in DECODED_BY_LLAMA])
+def test_decodes_as_llama_cpp_does(codec_lib, name, number, sizes):
+    reference = llama()
+    for seed in (zlib.crc32(name.encode()), 1, 2):
+        data, count = random_blocks(sizes, seed)
+        mine = ours(codec_lib, number, data, count)
+        assert mine is not None, f"no decoder for {name}"
+        theirs = np.empty(count, np.float32)
+        getattr(reference, f"dequantize_row_{name}")(data.ctypes.data_as(ctypes.c_void_p), theirs.ctypes.data_as(ctypes.c_void_p),
+                                                     ctypes.c_int64(count))
+        assert_same(mine, theirs, f"{name}, seed {seed}")
