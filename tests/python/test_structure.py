@@ -46,6 +46,21 @@ def test_paths_in_docs_exist():
     assert not missing, missing
 
 
+def test_nothing_names_a_machine():
+    paths = re.compile(r"[\"' (]/(?:work|tmp|root|home)/\w")
+    found = [str(p.relative_to(ROOT)) for p in sources("*.cc", "*.h", "*.py", "*.sh", "*.md", "CMakeLists.txt", "Makefile") if paths.search(p.read_text())]
+    assert not found, found
+
+
+def test_markdown_links_exist():
+    missing = []
+    for path in sources("*.md"):
+        for target in re.findall(r"\]\(([^)#\s]+)", path.read_text()):
+            if "://" not in target and not (path.parent / target).exists():
+                missing.append(f"{path.relative_to(ROOT)}: {target}")
+    assert not missing, missing
+
+
 def test_nothing_is_left_for_later():
     words = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
     found = [str(p.relative_to(ROOT)) for p in sources("*.cc", "*.h", "*.py", "*.sh", "*.md", "CMakeLists.txt") if words.search(p.read_text())]
