@@ -12,7 +12,7 @@ group=${1:-build}
 build_packages="cmake ninja-build g++ make pkg-config libhwy-dev libcli11-dev libfmt-dev nlohmann-json3-dev libedit-dev libpcre2-dev
 libutf8proc-dev libxxhash-dev libpng-dev libgtest-dev"
 test_packages="python3 python3-venv python3-pip"
-fuzz_packages="clang libclang-rt-14-dev"
+fuzz_packages="python3 clang libclang-rt-14-dev"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
