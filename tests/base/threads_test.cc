@@ -1,0 +1,70 @@
+#include "base/threads.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <vector>
+
+namespace moiety {
+namespace {
+
+TEST(Workers, EveryIndexOnce) {
+  for (size_t threads = 1; threads <= 4; threads++) {
+    Workers workers(threads);
+    EXPECT_EQ(workers.size(), threads);
+    for (size_t count : {0, 1, 2, 7, 64, 1000})
+      for (size_t grain : {0, 1, 3, 64, 5000}) {
+        std::vector<int> seen(count);  // plain: ranges are disjoint, and a race would be found by ThreadSanitizer
+        workers.run(count, grain, [&](size_t begin, size_t end, size_t worker) {
+          ASSERT_LT(worker, threads);
+          ASSERT_LT(begin, end);
+          ASSERT_LE(end, count);
+          EXPECT_EQ(begin % std::max<size_t>(1, grain), 0u);
+          for (size_t i = begin; i < end; i++) seen[i]++;
+        });
+        EXPECT_EQ(seen, std::vector<int>(count, 1)) << threads << " threads, grain " << grain;
+      }
+  }
+}
+
+TEST(Workers, ManyShortRounds) {
+  Workers workers(3);
+  std::vector<size_t> sums(workers.size());
+  for (size_t round = 0; round < 5000; round++)
+    workers.run(5, 1, [&](size_t begin, size_t, size_t worker) { sums[worker] += begin; });
+  size_t sum = 0;
+  for (size_t s : sums) sum += s;
+  EXPECT_EQ(sum, 5000u * 10);
+}
+
+TEST(Workers, OneWorkerRunsInline) {
+  Workers workers(1);
+  size_t last = 0;
+  workers.run(10, 3, [&](size_t begin, size_t end, size_t) {
+    EXPECT_EQ(begin, last);
+    last = end;
+  });
+  EXPECT_EQ(last, 10u);
+}
+
+TEST(Workers, AnExceptionArrivesAndTheTeamGoesOn) {
+  for (size_t threads = 1; threads <= 4; threads++) {
+    Workers workers(threads);
+    for (size_t bad : {0, 17, 99}) {
+      EXPECT_THROW(workers.run(100, 1,
+                               [&](size_t begin, size_t, size_t) {
+                                 if (begin == bad) throw std::runtime_error("bad");
+                               }),
+                   std::runtime_error);
+      std::atomic<size_t> done = 0;
+      workers.run(100, 1, [&](size_t begin, size_t end, size_t) { done += end - begin; });
+      EXPECT_EQ(done, 100u);
+    }
+  }
+}
+
+TEST(Workers, DefaultCountIsAtLeastOne) { EXPECT_GE(default_thread_count(), 1u); }
+
+}  // namespace
+}  // namespace moiety

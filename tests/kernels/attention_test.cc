@@ -1,0 +1,99 @@
+#include "kernels/attention.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "base/error.h"
+#include "tests/kernels/isa_test.h"
+
+namespace moiety {
+namespace {
+
+using Attention = OnEveryIsa;
+
+// The definition, in double, over the rows as the cache gives them back.
+std::vector<double> by_definition(const AttentionShape& s, const std::vector<float>& q, const std::vector<float>& k,
+                                  const std::vector<float>& v, size_t first, size_t last) {
+  const size_t group = s.heads / s.kv_heads, key_width = s.kv_heads * s.key_size, value_width = s.kv_heads * s.value_size;
+  std::vector<double> out(s.heads * s.value_size);
+  for (size_t h = 0; h < s.heads; h++) {
+    const size_t kv = h / group;
+    std::vector<double> weights;
+    double sum = s.sinks.empty() ? 0 : std::exp(static_cast<double>(s.sinks[h]));
+    for (size_t p = first; p < last; p++) {
+      double score = 0;
+      for (size_t i = 0; i < s.key_size; i++) score += static_cast<double>(q[h * s.key_size + i]) * k[p * key_width + kv * s.key_size + i];
+      score *= s.scale;
+      if (s.softcap > 0) score = s.softcap * std::tanh(score / s.softcap);
+      weights.push_back(std::exp(score));
+      sum += weights.back();
+    }
+    for (size_t p = first; p < last; p++)
+      for (size_t i = 0; i < s.value_size; i++)
+        out[h * s.value_size + i] += weights[p - first] / sum * v[p * value_width + kv * s.value_size + i];
+  }
+  return out;
+}
+
+TEST_F(Attention, EqualsItsDefinition) {
+  on_every_isa([&] {
+    const auto sinks = normal(6);
+    for (TensorType type : {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q8_0})
+      for (size_t kv_heads : {1, 2, 6})
+        for (size_t size : {16, 32, 35})
+          for (int variant = 0; variant < 4; variant++) {
+            const size_t positions = 23, key_width = kv_heads * size, value_size = size == 35 ? 16 : size;
+            const size_t value_width = kv_heads * value_size;
+            if (type == TensorType::q8_0 && (key_width % 32 || value_width % 32)) continue;
+            const AttentionShape shape{6, kv_heads, size, value_size, 0.2f, variant & 1 ? 1.5f : 0.0f,
+                                       variant & 2 ? std::span<const float>(sinks) : std::span<const float>()};
+            auto k = normal(positions * key_width), v = normal(positions * value_width);
+            const auto q = normal(6 * size);
+            const size_t key_bytes = bytes_of(type, key_width), value_bytes = bytes_of(type, value_width);
+            std::vector<std::byte> keys(positions * key_bytes), values(positions * value_bytes);
+            for (size_t p = 0; p < positions; p++) {
+              const std::span key(k.data() + p * key_width, key_width), value(v.data() + p * value_width, value_width);
+              store_row(key, type, keys.data() + p * key_bytes);
+              store_row(value, type, values.data() + p * value_bytes);
+              load_row(type, keys.data() + p * key_bytes, key);
+              load_row(type, values.data() + p * value_bytes, value);
+            }
+            for (size_t first : {0, 5})
+              for (size_t last : {6, 23}) {
+                // Scratch and out hold NaN before, so that nothing may be read unwritten.
+                std::vector<float> scratch(attention_scratch(shape, last - first), std::numeric_limits<float>::quiet_NaN());
+                std::vector<float> out(6 * value_size, std::numeric_limits<float>::quiet_NaN());
+                attend(shape, q, {type, keys.data(), key_width, key_bytes}, {type, values.data(), value_width, value_bytes}, first,
+                       last, scratch, out);
+                const auto expected = by_definition(shape, q, k, v, first, last);
+                for (size_t i = 0; i < out.size(); i++)
+                  ASSERT_LE(std::abs(out[i] - expected[i]), 3e-6) << type_info(type).name << " kv " << kv_heads << " size " << size;
+              }
+          }
+  });
+}
+
+TEST_F(Attention, CachedRowsAreRoundedToTheNearest) {
+  const auto row = normal(96);
+  for (TensorType type : {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q8_0}) {
+    std::vector<std::byte> bytes(bytes_of(type, row.size()));
+    std::vector<float> back(row.size());
+    store_row(row, type, bytes.data());
+    load_row(type, bytes.data(), back);
+    for (size_t i = 0; i < row.size(); i++) {
+      float top = 0;
+      for (size_t j = i / 32 * 32; j < i / 32 * 32 + 32; j++) top = std::max(top, std::abs(row[j]));
+      const float half = type == TensorType::f32    ? 0
+                         : type == TensorType::f16  ? std::abs(row[i]) * 0x1p-11f
+                         : type == TensorType::bf16 ? std::abs(row[i]) * 0x1p-8f
+                                                    : top / 127 * 0.57f;  // half a step, and the scale's own rounding
+      ASSERT_LE(std::abs(back[i] - row[i]), half + 1e-7f) << type_info(type).name;
+    }
+  }
+  std::vector<std::byte> room(64);
+  EXPECT_THROW(store_row(std::span(row).first(33), TensorType::q8_0, room.data()), Error);
+}
+
+}  // namespace
+}  // namespace moiety

@@ -1,0 +1,97 @@
+#include "kernels/ops.h"
+
+#include <cmath>
+
+#include "tests/kernels/isa_test.h"
+
+namespace moiety {
+namespace {
+
+using Ops = OnEveryIsa;
+
+TEST_F(Ops, Norms) {
+  on_every_isa([&] {
+    for (size_t n : {1, 2, 7, 31, 64, 577}) {
+      const auto x = normal(n), weight = normal(n), bias = normal(n);
+      double sum = 0, squares = 0, centred = 0;
+      for (float v : x) sum += v, squares += static_cast<double>(v) * v;
+      const double mean = sum / static_cast<double>(n);
+      for (float v : x) centred += (v - mean) * (v - mean);
+      std::vector<float> rms(n), layer(n), l2(n), bare(n), in_place = x;
+      rms_norm(x, weight, 1e-5f, rms);
+      rms_norm(x, {}, 1e-5f, bare);
+      rms_norm(in_place, weight, 1e-5f, in_place);
+      layer_norm(x, weight, bias, 1e-3f, layer);
+      l2_norm(x, 1e-6f, l2);
+      const double root = std::sqrt(squares / static_cast<double>(n) + 1e-5);
+      const double deviation = std::sqrt(centred / static_cast<double>(n) + 1e-3);
+      for (size_t i = 0; i < n; i++) {
+        ASSERT_NEAR(bare[i], x[i] / root, 2e-6 * (1 + std::abs(x[i] / root)));
+        ASSERT_NEAR(rms[i], x[i] / root * weight[i], 5e-6);
+        ASSERT_NEAR(layer[i], (x[i] - mean) / deviation * weight[i] + bias[i], 5e-6);
+        ASSERT_NEAR(l2[i], x[i] / std::sqrt(squares + 1e-6), 1e-6);
+      }
+      EXPECT_EQ(in_place, rms);
+    }
+  });
+}
+
+TEST_F(Ops, SoftmaxSumsToOne) {
+  for (size_t n : {1, 2, 9, 100}) {
+    auto x = normal(n);
+    for (float& v : x) v = v * 30 + 500;  // would overflow without the maximum
+    const auto logits = x;
+    softmax(x);
+    double sum = 0;
+    for (float v : x) sum += v;
+    EXPECT_NEAR(sum, 1, 1e-5);
+    for (size_t i = 1; i < n; i++) EXPECT_EQ(logits[i] > logits[0], x[i] > x[0] || (logits[i] > logits[0] && x[i] == x[0]));
+  }
+  softmax({});
+}
+
+TEST_F(Ops, Activations) {
+  for (double x = -30; x <= 30; x += 0.37) {
+    const auto f = static_cast<float>(x);
+    const double s = 1 / (1 + std::exp(-static_cast<double>(f)));
+    const double margin = 1e-6 * (1 + std::abs(x));
+    EXPECT_NEAR(sigmoid(f), s, 1e-6);
+    EXPECT_NEAR(silu(f), f * s, margin);
+    EXPECT_NEAR(gelu(f), 0.5 * f * (1 + std::erf(f / std::sqrt(2.0))), margin);
+    EXPECT_NEAR(gelu_tanh(f), 0.5 * f * (1 + std::tanh(std::sqrt(2 / 3.14159265358979) * (f + 0.044715 * f * f * f))), margin);
+    EXPECT_NEAR(softplus(f), std::log1p(std::exp(static_cast<double>(f))), margin);
+  }
+}
+
+TEST_F(Ops, SumsOfRows) {
+  const auto x = normal(37), y = normal(37);
+  auto sum = x, scaled = x, product = x;
+  add(sum, y);
+  add_scaled(scaled, y, -0.25f);
+  scale(product, 3.0f);
+  for (size_t i = 0; i < x.size(); i++) {
+    EXPECT_EQ(sum[i], x[i] + y[i]);
+    EXPECT_EQ(scaled[i], x[i] + -0.25f * y[i]);
+    EXPECT_EQ(product[i], x[i] * 3.0f);
+  }
+}
+
+TEST_F(Ops, RotationTurnsPairsAndLeavesTheRest) {
+  const size_t n = 5;
+  const auto x = normal(13), angles = normal(n);
+  std::vector<float> cosines(n), sines(n);
+  for (size_t i = 0; i < n; i++) cosines[i] = std::cos(angles[i]), sines[i] = std::sin(angles[i]);
+  for (bool interleaved : {false, true}) {
+    auto turned = x;
+    rotate(turned, cosines, sines, interleaved);
+    for (size_t i = 0; i < n; i++) {
+      const size_t a = interleaved ? 2 * i : i, b = interleaved ? 2 * i + 1 : i + n;
+      EXPECT_EQ(turned[a], x[a] * cosines[i] - x[b] * sines[i]);
+      EXPECT_EQ(turned[b], x[b] * cosines[i] + x[a] * sines[i]);
+    }
+    for (size_t i = 2 * n; i < x.size(); i++) EXPECT_EQ(turned[i], x[i]);
+  }
+}
+
+}  // namespace
+}  // namespace moiety
