@@ -12,7 +12,7 @@ FIXTURES = ROOT / "tests/fixtures"
 BEYOND = ["sliding", "clip", "sparse_step", "llama4", "jetmoe", "longcat", "flex_olmo", "gemma3", "gpt_oss", "odd", "plain", "window", "dynamic",
           "lfm2_moe-bias", "deepseek_v2", "longrope",
           "phimoe"]  # its sparsemixer is a plain softmax there
-NAMES = sorted(p.name for p in FIXTURES.iterdir() if not any(b in p.name for b in BEYOND)) if FIXTURES.exists() else []
+NAMES = sorted(p.name for p in FIXTURES.iterdir() if p.is_dir() and not any(b in p.name for b in BEYOND)) if FIXTURES.exists() else []
 
 
 def continue_with_llama_cpp(path, prompt, count):
