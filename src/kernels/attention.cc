@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "base/error.h"
 #include "formats/codec.h"
-#include "formats/half.h"
 #include "kernels/matmul.h"
 
 namespace moiety {
@@ -71,20 +69,9 @@ void attend(const AttentionShape& shape, std::span<const float> query, const Cac
 }
 
 void store_row(std::span<const float> row, TensorType type, std::byte* out) {
-  if (type != TensorType::q8_0) return encode_row(type, row, {}, out);
-  // The largest magnitude becomes 127; written here in the plainest way, since a cache is written once a token.
-  if (row.size() % 32 != 0) throw Error("a q8_0 cache needs rows of a multiple of 32 numbers, not {}; use --kv f16", row.size());
-  for (size_t b = 0; b < row.size() / 32; b++, out += 34) {
-    float top = 0;
-    for (size_t i = 0; i < 32; i++) top = std::max(top, std::abs(row[b * 32 + i]));
-    const float d = top / 127;
-    const uint16_t bits = to_f16(d);
-    std::memcpy(out, &bits, 2);
-    for (size_t i = 0; i < 32; i++) {
-      const auto q = static_cast<int8_t>(d > 0 ? std::nearbyint(row[b * 32 + i] / d) : 0);
-      std::memcpy(out + 2 + i, &q, 1);
-    }
-  }
+  if (row.size() % type_info(type).block != 0)
+    throw Error("a {} cache needs rows of a multiple of {} numbers, not {}; use --kv f16", type_info(type).name, type_info(type).block, row.size());
+  encode_row(type, row, {}, out);
 }
 
 void load_row(TensorType type, const std::byte* bytes, std::span<float> out) { decode(type, bytes, out); }
