@@ -104,8 +104,8 @@ void decode_q8_k(const std::byte* in, size_t blocks, float* out) {
 }
 
 constexpr std::array rows = {
-    Codec{TensorType::q2_k, decode_q2_k}, Codec{TensorType::q3_k, decode_q3_k}, Codec{TensorType::q4_k, decode_q4_k},
-    Codec{TensorType::q5_k, decode_q5_k}, Codec{TensorType::q6_k, decode_q6_k}, Codec{TensorType::q8_k, decode_q8_k},
+    Codec{TensorType::q2_k, decode_q2_k, encode_q2_k}, Codec{TensorType::q3_k, decode_q3_k, encode_q3_k}, Codec{TensorType::q4_k, decode_q4_k, encode_q4_k},
+    Codec{TensorType::q5_k, decode_q5_k, encode_q5_k}, Codec{TensorType::q6_k, decode_q6_k, encode_q6_k}, Codec{TensorType::q8_k, decode_q8_k},
 };
 
 }  // namespace

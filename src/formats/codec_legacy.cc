@@ -69,8 +69,9 @@ void decode_q8(const std::byte* in, size_t blocks, float* out) {
 }
 
 constexpr std::array rows = {
-    Codec{TensorType::q4_0, decode_q4_0}, Codec{TensorType::q4_1, decode_q4_1}, Codec{TensorType::q5_0, decode_q5_0},
-    Codec{TensorType::q5_1, decode_q5_1}, Codec{TensorType::q8_0, decode_q8<2>}, Codec{TensorType::q8_1, decode_q8<4>},
+    Codec{TensorType::q4_0, decode_q4_0, encode_scaled<4>}, Codec{TensorType::q4_1, decode_q4_1, encode_offset<4>},
+    Codec{TensorType::q5_0, decode_q5_0, encode_scaled<5>}, Codec{TensorType::q5_1, decode_q5_1, encode_offset<5>},
+    Codec{TensorType::q8_0, decode_q8<2>, encode_scaled<8>}, Codec{TensorType::q8_1, decode_q8<4>},
 };
 
 }  // namespace

@@ -27,6 +27,17 @@ std::span<const Codec> lookup_codecs();
 std::span<const Codec> iq_codecs();
 std::span<const Codec> ternary_codecs();
 
+// Encoders, each in the file named after its decoders' with _encode.
+template <uint32_t bits>
+void encode_scaled(std::span<const float> row, std::span<const float> importance, std::byte* out);  // Q4_0, Q5_0, Q8_0
+template <uint32_t bits>
+void encode_offset(std::span<const float> row, std::span<const float> importance, std::byte* out);  // Q4_1, Q5_1
+void encode_q2_k(std::span<const float> row, std::span<const float> importance, std::byte* out);
+void encode_q3_k(std::span<const float> row, std::span<const float> importance, std::byte* out);
+void encode_q4_k(std::span<const float> row, std::span<const float> importance, std::byte* out);
+void encode_q5_k(std::span<const float> row, std::span<const float> importance, std::byte* out);
+void encode_q6_k(std::span<const float> row, std::span<const float> importance, std::byte* out);
+
 // Unaligned loads: blocks begin at any address.
 template <class T>
 T load(const std::byte* p) {
