@@ -76,8 +76,10 @@ float fit_scale(Weighted v, Grid grid) {
     const float error = squared_error(v, {scale, 0}, grid);
     if (error < least) least = error, best = scale;
   };
+  // Rounding to 8 bits errs too little for another range to matter.
+  const int steps = grid.low < -64 ? 0 : 10;
   for (float end : {grid.low, grid.high})
-    for (int step = -10; step <= 10; step++) consider(extreme / (end + 0.1f * static_cast<float>(step)));
+    for (int step = -steps; step <= steps; step++) consider(extreme / (end + 0.1f * static_cast<float>(step)));
   for (int turn = 0; turn < 3; turn++) consider(best);
   return best;
 }
