@@ -53,7 +53,8 @@ class Reader {
     const uint64_t count = number();
     if (count > bytes_.size() / sizeof(T)) damaged();
     std::vector<T> out(count);
-    std::memcpy(out.data(), take(count * sizeof(T)), count * sizeof(T));
+    const std::byte* from = take(count * sizeof(T));
+    if (count) std::memcpy(out.data(), from, count * sizeof(T));
     return out;
   }
   [[noreturn]] void damaged() const { throw Error("{}: the saved session is truncated or damaged", origin_); }
