@@ -42,7 +42,7 @@ void decode_f8(const std::byte* in, size_t n, float* out) {
 }
 
 void encode_f32(std::span<const float> row, std::span<const float>, std::byte* out) {
-  std::memcpy(out, row.data(), row.size_bytes());
+  if (!row.empty()) std::memcpy(out, row.data(), row.size_bytes());
 }
 
 template <uint16_t (*convert)(float)>
