@@ -62,7 +62,7 @@ Arguments::Arguments(std::string_view text, std::string_view stage, size_t at, s
   const std::string usage = fmt::format("{}({})", stage, signature);
   size_t next = 0;
   for (Argument& argument : given) {
-    if (takes_list && argument.name.empty()) {
+    if (takes_list && (argument.name.empty() || argument.name == parameters_[0].name)) {
       ExpertRange range;
       if (!parse_range(argument.value, range))
         throw RoutingTextError(text, argument.at, fmt::format("'{}' is no expert; expected 17, 0-7, 3:17 or 3:0-7", argument.value));

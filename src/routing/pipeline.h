@@ -12,6 +12,8 @@ namespace moiety {
 struct RoutingScratch {
   std::vector<Candidate> candidates;
   std::vector<Choice> choices;
+  std::vector<uint32_t> seen;  // [experts] the check that last met this id
+  uint32_t checks = 0;
 };
 
 class Pipeline {
@@ -19,6 +21,7 @@ class Pipeline {
   struct Entry {
     std::string text;  // "top_k(8)"
     AnyStage stage;
+    size_t carry_at = 0, memory_at = 0;  // where this stage's own part begins; set by Pipeline
   };
   Pipeline(std::vector<Entry> entries, uint32_t layer, uint32_t experts);
 
@@ -26,8 +29,9 @@ class Pipeline {
   // descending weight, are in scratch.choices. carry_out: [carry_size()]. Not for pipelines with cohort stages.
   void run(const RoutingInput& input, std::span<const float> logits, RoutingScratch& scratch, std::span<float> carry_out) const;
 
-  // All rows of one cohort (a request), in position order; logits [rows, experts].
-  void run_cohort(std::span<const RoutingInput> inputs, std::span<const float> logits, RoutingPlan& plan) const;
+  // All rows of one cohort (a request), in position order; logits [rows, experts]. carry_out: [rows, carry_size()], or empty.
+  void run_cohort(std::span<const RoutingInput> inputs, std::span<const float> logits, RoutingPlan& plan,
+                  std::span<float> carry_out = {}) const;
 
   uint32_t needs() const { return needs_; }
   size_t carry_size() const { return carry_size_; }
@@ -37,9 +41,9 @@ class Pipeline {
   const std::vector<Entry>& entries() const { return entries_; }
 
  private:
-  void fill(const RoutingInput& input, std::span<const float> logits, std::vector<Candidate>& candidates, std::span<float> carry) const;
-  void apply(const Entry& entry, const RoutingInput& input, std::vector<Candidate>& candidates, std::span<float> carry) const;
-  void check(const Entry& entry, const std::vector<Candidate>& candidates) const;
+  void fill(const RoutingInput& input, std::span<const float> logits, RoutingScratch& scratch, std::vector<Candidate>& candidates,
+            std::span<float> carry) const;
+  void check(std::string_view stage, const std::vector<Candidate>& candidates, RoutingScratch& scratch) const;
   static void choose(const std::vector<Candidate>& candidates, std::vector<Choice>& out);
 
   std::vector<Entry> entries_;

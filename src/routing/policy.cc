@@ -22,7 +22,12 @@ Pipeline RoutingPolicy::bind(const StageSite& site, std::string_view model_text)
   std::vector<Pipeline::Entry> entries;
   auto add = [&](const Call& call, std::string_view text) {
     const StageInfo& info = *find_stage(call.name);
-    entries.push_back({call.text(), info.build(Arguments(text, call.name, call.at, call.arguments, info.signature), site)});
+    const Arguments arguments(text, call.name, call.at, call.arguments, info.signature);
+    try {
+      entries.push_back({call.text(), info.build(arguments, site)});
+    } catch (const UsageError& e) {  // what the text alone could not tell: a k above this site's experts
+      throw RoutingTextError(text, call.at, e.what());
+    }
   };
   auto add_model = [&] {
     const RoutingPolicy own = parse(model_text, true);

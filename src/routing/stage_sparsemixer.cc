@@ -15,20 +15,21 @@ class SparseMixer : public RowStage {
   SparseMixer(uint32_t k, float eps) : k_(k), eps_(eps) {}
 
   void forward(const RoutingInput&, std::vector<Candidate>& candidates, std::span<float>) const override {
-    std::vector<Candidate> chosen;
-    while (chosen.size() < k_ && !candidates.empty()) {
-      size_t best = 0;
-      for (size_t i = 1; i < candidates.size(); i++)
+    const size_t k = std::min<size_t>(k_, candidates.size());
+    for (size_t done = 0; done < k; done++) {  // the chosen stand in front
+      size_t best = done;
+      for (size_t i = done + 1; i < candidates.size(); i++)
         if (candidates[i].weigh > candidates[best].weigh) best = i;
       const float top = candidates[best].weigh;
       float sum = 0;
-      for (const Candidate& c : candidates)
+      for (const Candidate& c : std::span(candidates).subspan(done))
         if (!((top - c.weigh) / std::max(std::abs(c.weigh), top) > 2 * eps_)) sum += std::exp(c.weigh - top);
       const float weight = 1 / sum;
-      chosen.push_back({candidates[best].expert, weight, weight});
-      candidates.erase(candidates.begin() + static_cast<ptrdiff_t>(best));
+      candidates[best].choose = candidates[best].weigh = weight;
+      std::rotate(candidates.begin() + static_cast<ptrdiff_t>(done), candidates.begin() + static_cast<ptrdiff_t>(best),
+                  candidates.begin() + static_cast<ptrdiff_t>(best) + 1);
     }
-    candidates = std::move(chosen);
+    candidates.resize(k);
   }
 
  private:

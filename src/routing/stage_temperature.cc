@@ -21,7 +21,7 @@ StageInfo temperature_stage() {
   return {.name = "temperature", .signature = "t:number", .meaning = "scores are divided by t (before softmax: above 1 is less sure)",
           .source = "Hinton et al. 2015, arXiv 1503.02531",
           .build = [](const Arguments& a, const StageSite&) -> AnyStage {
-            if (!(a.number("t") > 0)) throw UsageError("routing text: temperature({}): t must be above 0", a.number("t"));
+            if (!(static_cast<float>(a.number("t")) > 0)) throw UsageError("routing text: temperature({}): t must be above 0", a.number("t"));
             return std::make_unique<Temperature>(static_cast<float>(a.number("t")));
           }};
 }
