@@ -37,6 +37,9 @@ void encode_q3_k(std::span<const float> row, std::span<const float> importance, 
 void encode_q4_k(std::span<const float> row, std::span<const float> importance, std::byte* out);
 void encode_q5_k(std::span<const float> row, std::span<const float> importance, std::byte* out);
 void encode_q6_k(std::span<const float> row, std::span<const float> importance, std::byte* out);
+void encode_iq4_nl(std::span<const float> row, std::span<const float> importance, std::byte* out);
+void encode_iq4_xs(std::span<const float> row, std::span<const float> importance, std::byte* out);
+void encode_mxfp4(std::span<const float> row, std::span<const float> importance, std::byte* out);
 
 // Unaligned loads: blocks begin at any address.
 template <class T>

@@ -86,7 +86,8 @@ def pointer(array):
     return None if array is None else array.ctypes.data_as(ctypes.c_void_p)
 
 
-ENCODED = [Type.Q4_0, Type.Q4_1, Type.Q5_0, Type.Q5_1, Type.Q8_0, Type.Q2_K, Type.Q3_K, Type.Q4_K, Type.Q5_K, Type.Q6_K]
+ENCODED = [Type.Q4_0, Type.Q4_1, Type.Q5_0, Type.Q5_1, Type.Q8_0, Type.Q2_K, Type.Q3_K, Type.Q4_K, Type.Q5_K, Type.Q6_K,
+           Type.IQ4_NL, Type.IQ4_XS, Type.MXFP4]
 
 
 @pytest.mark.parametrize("important", [False, True], ids=["plain", "importance"])
