@@ -5,49 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "base/error.h"
+#include "base/unfinished.h"
 
 namespace moiety {
-namespace {
-
-// Names of temporary files in a form that a signal handler may read.
-struct Unfinished {
-  std::atomic<bool> used{false};
-  std::array<char, 4096> path{};
-};
-std::array<Unfinished, 16> unfinished;
-
-void remember(const std::string& path) {
-  if (path.size() + 1 > unfinished[0].path.size()) return;
-  for (Unfinished& slot : unfinished) {
-    bool free = false;
-    if (!slot.used.load() && slot.used.compare_exchange_strong(free, true)) {
-      std::memcpy(slot.path.data(), path.c_str(), path.size() + 1);
-      return;
-    }
-  }
-}
-
-void forget(const std::string& path) {
-  for (Unfinished& slot : unfinished)
-    if (slot.used.load() && path == slot.path.data()) {
-      slot.path[0] = 0;
-      slot.used.store(false);
-    }
-}
-
-}  // namespace
-
-void remove_unfinished_files() noexcept {
-  for (Unfinished& slot : unfinished)
-    if (slot.used.load() && slot.path[0]) ::unlink(slot.path.data());
-}
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -81,14 +46,14 @@ AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   temporary_ += fmt::format(".tmp{}", ::getpid());
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor_ < 0) throw Error("{}: cannot be written: {}", path_.string(), std::strerror(errno));
-  remember(temporary_.string());
+  remember_unfinished(temporary_.string());
 }
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ < 0) return;
   ::close(descriptor_);
   ::unlink(temporary_.c_str());
-  forget(temporary_.string());
+  forget_unfinished(temporary_.string());
 }
 
 void AtomicFile::fail(const char* what) {
@@ -121,13 +86,15 @@ void AtomicFile::pad_to(uint64_t offset) {
 void AtomicFile::commit() {
   flush();
   if (::fsync(descriptor_) != 0) fail("flushing failed");
-  if (::close(std::exchange(descriptor_, -1)) != 0) fail("closing failed");
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+  const bool closed = ::close(std::exchange(descriptor_, -1)) == 0;
+  if (!closed || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    const int reason = errno;
     ::unlink(temporary_.c_str());
-    forget(temporary_.string());
-    fail("renaming failed");
+    forget_unfinished(temporary_.string());
+    errno = reason;
+    fail(closed ? "renaming failed" : "closing failed");
   }
-  forget(temporary_.string());
+  forget_unfinished(temporary_.string());
 }
 
 std::string read_text_file(const std::filesystem::path& path) {

@@ -43,9 +43,6 @@ class AtomicFile {
   void flush();
 };
 
-// Removes the temporary files of unfinished writes. Safe in a signal handler.
-void remove_unfinished_files() noexcept;
-
 std::string read_text_file(const std::filesystem::path& path);
 
 }  // namespace moiety

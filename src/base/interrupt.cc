@@ -5,7 +5,7 @@
 #include <atomic>
 #include <csignal>
 
-#include "base/file.h"
+#include "base/unfinished.h"
 
 namespace moiety {
 namespace {
@@ -24,6 +24,7 @@ void catch_interrupts() {
   struct sigaction action {};
   action.sa_handler = on_interrupt;
   sigaction(SIGINT, &action, nullptr);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that grows past the limit is a failed write, which says so
 }
 
 bool interrupted() { return presses.load(std::memory_order_relaxed) > 0; }
