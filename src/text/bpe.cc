@@ -1,18 +1,12 @@
 // Byte-pair encoding, by merges or by scores.
+#include <algorithm>
 #include <queue>
 
-#include "base/error.h"
 #include "text/subword.h"
 #include "text/utf8.h"
 
 namespace moiety {
 namespace {
-
-// What a pair merges into: lower order first.
-struct Merge {
-  float order;
-  int32_t id;  // -1: the pair does not merge
-};
 
 struct Symbol {
   int32_t id;
@@ -20,39 +14,46 @@ struct Symbol {
   uint32_t begin, size;    // in the piece
 };
 
-// Merges symbols in place until no pair merges. find(left, right) -> Merge.
+// What a pair of symbols becomes: lower order first.
+struct Pair {
+  float order;
+  int32_t id;  // -1: the pair does not merge
+};
+
+// Few symbols: the best of all pairs, again and again.
 template <class Find>
-void merge_all(std::vector<Symbol>& symbols, const Find& find) {
+void merge_short(std::vector<Symbol>& s, const Find& find) {
+  Pair pairs[64];
+  for (size_t i = 0; i + 1 < s.size(); i++) pairs[i] = find(s[i], s[i + 1]);
+  while (s.size() > 1) {
+    size_t best = s.size();
+    for (size_t i = 0; i + 1 < s.size(); i++)
+      if (pairs[i].id >= 0 && (best == s.size() || pairs[i].order < pairs[best].order)) best = i;
+    if (best == s.size()) break;
+    s[best].id = pairs[best].id;
+    s[best].size += s[best + 1].size;
+    s.erase(s.begin() + static_cast<ptrdiff_t>(best) + 1);
+    std::copy(pairs + best + 1, pairs + s.size(), pairs + best);
+    if (best + 1 < s.size()) pairs[best] = find(s[best], s[best + 1]);
+    if (best > 0) pairs[best - 1] = find(s[best - 1], s[best]);
+  }
+}
+
+// Many symbols: a heap of pairs, so that a megabyte of one letter ends in time. Pairs that a merge has changed stay in the heap and are
+// skipped when they come up.
+template <class Find>
+void merge_long(std::vector<Symbol>& symbols, const Find& find) {
   struct Candidate {
     float order;
     int32_t left, left_id, right_id, id;
     bool operator<(const Candidate& o) const { return order != o.order ? order > o.order : left > o.left; }
   };
-  // Short pieces: look at all pairs again; long ones: a heap, so that a megabyte of one letter ends in time.
-  if (symbols.size() <= 24) {
-    std::vector<Symbol>& s = symbols;
-    std::vector<Merge> merges(s.size());
-    for (size_t i = 0; i + 1 < s.size(); i++) merges[i] = find(s[i], s[i + 1]);
-    while (s.size() > 1) {
-      size_t best = s.size();
-      for (size_t i = 0; i + 1 < s.size(); i++)
-        if (merges[i].id >= 0 && (best == s.size() || merges[i].order < merges[best].order)) best = i;
-      if (best == s.size()) break;
-      s[best].id = merges[best].id;
-      s[best].size += s[best + 1].size;
-      s.erase(s.begin() + static_cast<ptrdiff_t>(best) + 1);
-      merges.erase(merges.begin() + static_cast<ptrdiff_t>(best));
-      if (best + 1 < s.size()) merges[best] = find(s[best], s[best + 1]);
-      if (best > 0) merges[best - 1] = find(s[best - 1], s[best]);
-    }
-    return;
-  }
   std::priority_queue<Candidate> queue;
   auto offer = [&](int32_t left) {
     if (left < 0 || symbols[static_cast<size_t>(left)].next < 0) return;
     const Symbol &a = symbols[static_cast<size_t>(left)], &b = symbols[static_cast<size_t>(a.next)];
-    const Merge m = find(a, b);
-    if (m.id >= 0) queue.push({m.order, left, a.id, b.id, m.id});
+    const Pair p = find(a, b);
+    if (p.id >= 0) queue.push({p.order, left, a.id, b.id, p.id});
   };
   for (size_t i = 0; i < symbols.size(); i++) {
     symbols[i].previous = static_cast<int32_t>(i) - 1;
@@ -77,16 +78,20 @@ void merge_all(std::vector<Symbol>& symbols, const Find& find) {
   std::erase_if(symbols, [](const Symbol& s) { return s.size == 0; });
 }
 
+// Merges symbols in place until no pair merges. find(left, right) -> Pair.
+template <class Find>
+void merge_all(std::vector<Symbol>& symbols, const Find& find) {
+  if (symbols.size() <= 32) merge_short(symbols, find);
+  else merge_long(symbols, find);
+}
+
 // The characters of a piece as symbols; those that are no token have id -1.
-std::vector<Symbol> characters(std::string_view piece, const Vocabulary& vocabulary) {
-  std::vector<Symbol> symbols;
+void characters(std::string_view piece, const Vocabulary& vocabulary, std::vector<Symbol>& symbols) {
   for (size_t i = 0; i < piece.size();) {
     const size_t n = utf8_step(piece.substr(i));
-    const auto found = vocabulary.find(piece.substr(i, n));
-    symbols.push_back({found == vocabulary.end() ? -1 : found->second, -1, -1, static_cast<uint32_t>(i), static_cast<uint32_t>(n)});
+    symbols.push_back({vocabulary.find(piece.substr(i, n)), -1, -1, static_cast<uint32_t>(i), static_cast<uint32_t>(n)});
     i += n;
   }
-  return symbols;
 }
 
 void emit(const std::vector<Symbol>& symbols, std::string_view piece, const Unknown& unknown, std::vector<int32_t>& out) {
@@ -104,41 +109,65 @@ void emit(const std::vector<Symbol>& symbols, std::string_view piece, const Unkn
   }
 }
 
+// Merges by their two ids: open addressing, at most half full.
+class MergeTable {
+ public:
+  explicit MergeTable(const std::vector<Merge>& merges) {
+    size_t size = 16;
+    while (size < merges.size() * 2) size *= 2;
+    slots_.resize(size);
+    for (size_t rank = 0; rank < merges.size(); rank++) {
+      Slot& slot = slots_[place(key(merges[rank].left, merges[rank].right))];
+      if (slot.result >= 0) continue;  // named twice: the first counts
+      slot = {key(merges[rank].left, merges[rank].right), static_cast<uint32_t>(rank), merges[rank].result};
+    }
+  }
+
+  Pair find(int32_t left, int32_t right) const {
+    const Slot& slot = slots_[place(key(left, right))];
+    return {static_cast<float>(slot.rank), slot.result};
+  }
+
+ private:
+  struct Slot {
+    uint64_t key = UINT64_MAX;
+    uint32_t rank = 0;
+    int32_t result = -1;  // -1: empty
+  };
+  static uint64_t key(int32_t a, int32_t b) { return static_cast<uint64_t>(static_cast<uint32_t>(a)) << 32 | static_cast<uint32_t>(b); }
+  size_t place(uint64_t k) const {
+    const size_t mask = slots_.size() - 1;
+    size_t at = (k ^ k >> 29) * 0x9e3779b97f4a7c15ull >> 20 & mask;
+    while (slots_[at].result >= 0 && slots_[at].key != k) at = (at + 1) & mask;
+    return at;
+  }
+  std::vector<Slot> slots_;
+};
+
 class Bpe : public SubwordModel {
  public:
-  explicit Bpe(BpeData data) : d_(std::move(data)) {
-    auto id_of = [&](const std::string& token) {
-      const auto found = d_.vocabulary.find(token);
-      return found == d_.vocabulary.end() ? -1 : found->second;
-    };
-    merges_.reserve(d_.merges.size());
-    for (size_t rank = 0; rank < d_.merges.size(); rank++) {
-      const auto& [left, right] = d_.merges[rank];
-      const int32_t a = id_of(left), b = id_of(right), ab = id_of(left + right);
-      if (a < 0 || b < 0 || ab < 0) continue;  // such a merge can never happen
-      merges_.emplace(key(a, b), std::pair(static_cast<uint32_t>(rank), ab));
-    }
-    d_.merges.clear();
+  explicit Bpe(BpeData data) : d_(std::move(data)), merges_(d_.merges) {
+    d_.merges = {};
     if (d_.byte_level)
-      for (int c = 0; c < 256; c++) bytes_.push_back(id_of(std::string(1, static_cast<char>(c))));
+      for (int c = 0; c < 256; c++) {
+        const char byte = static_cast<char>(c);
+        bytes_.push_back(d_.vocabulary.find({&byte, 1}));
+      }
   }
 
   void encode(std::string_view piece, std::vector<int32_t>& out) const override {
-    std::string with_suffix;
-    if (!d_.suffix.empty()) piece = with_suffix = std::string(piece) + d_.suffix;
     if (d_.ignore_merges)
-      if (const auto whole = d_.vocabulary.find(piece); whole != d_.vocabulary.end()) return out.push_back(whole->second);
+      if (const int32_t whole = d_.vocabulary.find(piece); whole >= 0) return out.push_back(whole);
     std::vector<Symbol> symbols;
+    symbols.reserve(piece.size());
     if (d_.byte_level)
       for (size_t i = 0; i < piece.size(); i++) symbols.push_back({bytes_[static_cast<unsigned char>(piece[i])], -1, -1, static_cast<uint32_t>(i), 1});
     else
-      symbols = characters(piece, d_.vocabulary);
+      characters(piece, d_.vocabulary, symbols);
     if (!d_.unknown.bytes.empty()) split_unknown(symbols, piece);
-    merge_all(symbols, [&](const Symbol& a, const Symbol& b) -> Merge {
+    merge_all(symbols, [&](const Symbol& a, const Symbol& b) -> Pair {
       if (a.id < 0 || b.id < 0) return {0, -1};
-      const auto found = merges_.find(key(a.id, b.id));
-      if (found == merges_.end()) return {0, -1};
-      return {static_cast<float>(found->second.first), found->second.second};
+      return merges_.find(a.id, b.id);
     });
     emit(symbols, piece, d_.unknown, out);
   }
@@ -157,27 +186,25 @@ class Bpe : public SubwordModel {
     symbols = std::move(out);
   }
 
-  static uint64_t key(int32_t a, int32_t b) { return static_cast<uint64_t>(static_cast<uint32_t>(a)) << 32 | static_cast<uint32_t>(b); }
-  struct KeyHash {
-    size_t operator()(uint64_t k) const { return (k ^ k >> 29) * 0x9e3779b97f4a7c15ull >> 7; }
-  };
-
   BpeData d_;
-  std::unordered_map<uint64_t, std::pair<uint32_t, int32_t>, KeyHash> merges_;
+  MergeTable merges_;
   std::vector<int32_t> bytes_;
 };
 
 class ScoredBpe : public SubwordModel {
  public:
   ScoredBpe(Vocabulary vocabulary, std::vector<float> scores, Unknown unknown)
-      : vocabulary_(std::move(vocabulary)), scores_(std::move(scores)), unknown_(std::move(unknown)) {}
+      : vocabulary_(std::move(vocabulary)), scores_(std::move(scores)), unknown_(std::move(unknown)) {
+    vocabulary_.each([&](std::string_view token, int32_t) { longest_ = std::max(longest_, token.size()); });
+  }
 
   void encode(std::string_view piece, std::vector<int32_t>& out) const override {
-    std::vector<Symbol> symbols = characters(piece, vocabulary_);
-    merge_all(symbols, [&](const Symbol& a, const Symbol& b) -> Merge {
-      const auto found = vocabulary_.find(piece.substr(a.begin, a.size + b.size));
-      if (found == vocabulary_.end()) return {0, -1};
-      return {-scores_[static_cast<size_t>(found->second)], found->second};
+    std::vector<Symbol> symbols;
+    characters(piece, vocabulary_, symbols);
+    merge_all(symbols, [&](const Symbol& a, const Symbol& b) -> Pair {
+      if (a.size + b.size > longest_) return {0, -1};
+      const int32_t id = vocabulary_.find(piece.substr(a.begin, a.size + b.size));
+      return {id < 0 ? 0 : -scores_[static_cast<size_t>(id)], id};
     });
     emit(symbols, piece, unknown_, out);
   }
@@ -186,6 +213,7 @@ class ScoredBpe : public SubwordModel {
   Vocabulary vocabulary_;
   std::vector<float> scores_;
   Unknown unknown_;
+  size_t longest_ = 0;
 };
 
 }  // namespace

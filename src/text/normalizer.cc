@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "text/unicode.h"
 #include "text/utf8.h"
 
 namespace moiety {
@@ -38,13 +39,13 @@ std::string each_code_point(const std::string& text, Change change) {
 std::string lowercase(const std::string& text) {
   return each_code_point(text, [](std::string& out, std::string_view, uint32_t c) {
     if (c == 0x130) out += "i\xcc\x87";  // the one code point whose lower case is two
-    else append_utf8(out, static_cast<uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
+    else append_utf8(out, to_lower(c));
   });
 }
 
-std::string strip_accents(const std::string& text) {
-  return each_code_point(text, [](std::string& out, std::string_view piece, uint32_t c) {
-    if (utf8proc_category(static_cast<utf8proc_int32_t>(c)) != UTF8PROC_CATEGORY_MN) out += piece;
+std::string without(const std::string& text, bool (*dropped)(uint32_t)) {
+  return each_code_point(text, [&](std::string& out, std::string_view piece, uint32_t c) {
+    if (!dropped(c)) out += piece;
   });
 }
 
@@ -56,18 +57,15 @@ bool is_chinese(uint32_t c) {
 std::string bert(const NormalizerStep& s, std::string text) {
   if (s.clean)
     text = each_code_point(text, [](std::string& out, std::string_view piece, uint32_t c) {
-      const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
-      if (c == '\t' || c == '\n' || c == '\r' || category == UTF8PROC_CATEGORY_ZS) out += ' ';
-      else if (c != 0 && c != 0xfffd && category != UTF8PROC_CATEGORY_CC && category != UTF8PROC_CATEGORY_CF &&
-               category != UTF8PROC_CATEGORY_CS && category != UTF8PROC_CATEGORY_CO && category != UTF8PROC_CATEGORY_CN)
-        out += piece;
+      if (is_space(c) && c != 0x85 && c != '\v' && c != '\f') out += ' ';
+      else if (!is_bert_control(c)) out += piece;
     });
   if (s.chinese)
     text = each_code_point(text, [](std::string& out, std::string_view piece, uint32_t c) {
       if (is_chinese(c)) (out += ' ') += piece, out += ' ';
       else out += piece;
     });
-  if (s.accents) text = strip_accents(mapped(text, UTF8PROC_STABLE | UTF8PROC_DECOMPOSE));
+  if (s.accents) text = without(mapped(text, UTF8PROC_STABLE | UTF8PROC_DECOMPOSE), is_bert_accent);
   if (s.lower) text = lowercase(text);
   return text;
 }
@@ -166,12 +164,12 @@ std::string collapse_spaces(const std::string& text) {
 std::string apply(const NormalizerStep& s, std::string text) {
   using Kind = NormalizerStep::Kind;
   switch (s.kind) {
-    case Kind::nfc: return mapped(text, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    case Kind::nfc: return compose(text);
     case Kind::nfd: return mapped(text, UTF8PROC_STABLE | UTF8PROC_DECOMPOSE);
     case Kind::nfkc: return mapped(text, UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT);
     case Kind::nfkd: return mapped(text, UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT);
     case Kind::lowercase: return lowercase(text);
-    case Kind::strip_accents: return strip_accents(text);
+    case Kind::strip_accents: return without(text, is_mark);
     case Kind::bert: return bert(s, std::move(text));
     case Kind::replace: return replace_all(text, s.from, s.to);
     case Kind::replace_regex: return replace_matches(text, *s.regex, s.to);

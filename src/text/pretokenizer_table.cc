@@ -16,8 +16,6 @@ namespace {
   "[^\\r\\n\\p{L}\\p{N}]?" upper "*" lower "+" end "|[^\\r\\n\\p{L}\\p{N}]?" upper "+" lower "*" end
 #define UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
 #define LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
-#define NOT_SMALL "(?:(?=\\p{L})[^a-z])"
-#define NOT_LARGE "(?:(?=\\p{L})[^A-Z])"
 
 struct Row {
   std::vector<std::string_view> names;
@@ -50,11 +48,11 @@ const std::vector<Row>& table() {
       {{"starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b", "mellum", "mellum2"}, {"\\p{N}", GPT2_WORDS}},
       {{"poro-chat", "bloom", "gpt3-finnish"}, {" ?[^(\\s|.,!?…。，、।۔،)]+"}},
       {{"viking"}, {" ?[^(\\s|.,!?…。，、।۔،)]+", "\\p{N}"}},
-      {{"tekken"}, {CASED(NOT_SMALL, NOT_LARGE, "") "|\\p{N}" SLASH_TAIL}},
+      {{"tekken"}, {CASED(UPPER, LOWER, "") "|\\p{N}" SLASH_TAIL}},
       {{"chameleon"},
        {"<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", "([\\t\\n]|    |  )", "\\p{N}", "[\\p{P}!-/:-@\\[-`{-~]", GPT2_WORDS}},
       {{"gpt-4o", "llama4", "minimax-m2", "kanana2", "talkie"},
-       {CASED(NOT_SMALL, NOT_LARGE, CONTRACTIONS "?") "|\\p{N}{1,3}" SLASH_TAIL}},
+       {CASED(UPPER, LOWER, CONTRACTIONS "?") "|\\p{N}{1,3}" SLASH_TAIL}},
       {{"tiny_aya", "cohere2moe"},
        {"\\d{1,3}(?=(?:\\d{3})*\\b)", CASED(UPPER, LOWER, CONTRACTIONS "?") "|\\p{N}{1,3}" SLASH_TAIL}},
       {{"kimi-k2"},
@@ -84,6 +82,12 @@ const std::vector<std::string>* pretokenizer_regexes(std::string_view name) {
   for (const Row& row : table())
     if (std::ranges::count(row.names, name)) return &row.regexes;
   return nullptr;
+}
+
+std::vector<std::string_view> pretokenizer_names() {
+  std::vector<std::string_view> out;
+  for (const Row& row : table()) out.insert(out.end(), row.names.begin(), row.names.end());
+  return out;
 }
 
 }  // namespace moiety

@@ -13,7 +13,8 @@ struct MatchState {
   pcre2_match_context* context = pcre2_match_context_create(nullptr);
   pcre2_jit_stack* stack = pcre2_jit_stack_create(32 * 1024, 8 << 20, nullptr);
   MatchState() {
-    pcre2_set_match_limit(context, 50'000'000);
+    pcre2_set_match_limit(context, 20'000'000);
+    pcre2_set_heap_limit(context, 512 * 1024);  // KiB
     pcre2_jit_stack_assign(context, nullptr, stack);
   }
   ~MatchState() {
@@ -34,16 +35,22 @@ Regex::Regex(const std::string& pattern) : pattern_(pattern) {
     pcre2_get_error_message(error, message, sizeof(message));
     throw Error("regular expression '{}': {} at {}", pattern, reinterpret_cast<const char*>(message), at);
   }
-  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // without it, matching is slower and the same
+  compiled_ = pcre2_jit_compile(code, PCRE2_JIT_COMPLETE) == 0;  // without it, matching is slower and the same
   code_ = std::shared_ptr<void>(code, [](void* c) { pcre2_code_free(static_cast<pcre2_code*>(c)); });
 }
 
 bool Regex::find(std::string_view text, size_t from, size_t& begin, size_t& end) const {
   static thread_local MatchState state;
-  const int status = pcre2_match(static_cast<const pcre2_code*>(code_.get()), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
-                                 PCRE2_NO_UTF_CHECK, state.data, state.context);
+  const auto* code = static_cast<const pcre2_code*>(code_.get());
+  const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
+  int status = compiled_ ? pcre2_jit_match(code, subject, text.size(), from, PCRE2_NO_UTF_CHECK, state.data, state.context) : PCRE2_ERROR_JIT_STACKLIMIT;
+  // The interpreter keeps its places on the heap: it gets through words that machine code has no stack for.
+  if (status == PCRE2_ERROR_JIT_STACKLIMIT)
+    status = pcre2_match(code, subject, text.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, state.data, state.context);
   if (status == PCRE2_ERROR_NOMATCH) return false;
-  if (status < 0) throw Error("regular expression '{}' gave up on the text (error {})", pattern_, status);
+  if (status == PCRE2_ERROR_MATCHLIMIT || status == PCRE2_ERROR_HEAPLIMIT)
+    throw Error("regular expression '{}' takes too many steps on this text: the tokenizer cannot be used for it", pattern_);
+  if (status < 0) throw Error("regular expression '{}' fails on this text (PCRE2 error {})", pattern_, status);
   const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(state.data);
   begin = ends[0], end = ends[1];
   return true;

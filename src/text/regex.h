@@ -17,6 +17,7 @@ class Regex {
  private:
   std::string pattern_;
   std::shared_ptr<void> code_;
+  bool compiled_ = false;  // to machine code
 };
 
 }  // namespace moiety

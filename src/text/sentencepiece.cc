@@ -144,8 +144,8 @@ std::shared_ptr<const Tokenizer> tokenizer_from_sentencepiece(std::string_view f
   }
   if (inside(bos)) d.bos = bos, d.before.push_back(bos);
   if (inside(eos)) d.eos = eos, d.ends.push_back(eos);
-  d.cache_words = false;
-  d.model = unigram ? make_unigram(std::move(vocabulary), std::move(scores), none) : make_scored_bpe(std::move(vocabulary), std::move(scores), none);
+  if (!unigram && words_stand_alone(vocabulary)) d.pre_tokenizer.push_back({.kind = PreTokenizerStep::Kind::word_starts, .regex = nullptr});
+  d.model = unigram ? make_unigram(vocabulary, std::move(scores), none) : make_scored_bpe(std::move(vocabulary), std::move(scores), none);
   return std::make_shared<Tokenizer>(std::move(d));
 }
 

@@ -4,16 +4,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
-namespace moiety {
+#include "text/vocabulary.h"
 
-struct StringHash {
-  using is_transparent = void;
-  size_t operator()(std::string_view s) const { return std::hash<std::string_view>()(s); }
-};
-using Vocabulary = std::unordered_map<std::string, int32_t, StringHash, std::equal_to<>>;
+namespace moiety {
 
 class SubwordModel {
  public:
@@ -28,14 +23,17 @@ struct Unknown {
   std::vector<int32_t> bytes;    // [256] tokens <0x00> … <0xFF>; empty: no byte fallback
 };
 
+struct Merge {
+  int32_t left, right, result;  // ids
+};
+
 // Byte-pair encoding by merges (Sennrich et al. 2016, arXiv 1508.07909): the pair of lowest rank is merged first, of equal ranks the
-// leftmost. `byte_level`: pieces and tokens are bytes, not characters. Errors name what is wrong.
+// leftmost. `byte_level`: pieces and tokens are bytes, not characters.
 struct BpeData {
   Vocabulary vocabulary;
-  std::vector<std::pair<std::string, std::string>> merges;  // in order of rank
+  std::vector<Merge> merges;  // in order of rank
   Unknown unknown;
   bool byte_level = false, ignore_merges = false;  // ignore_merges: a piece that is a token is that token
-  std::string suffix;                              // at the end of a word (CLIP)
 };
 std::unique_ptr<SubwordModel> make_bpe(BpeData data);
 
@@ -43,9 +41,9 @@ std::unique_ptr<SubwordModel> make_bpe(BpeData data);
 std::unique_ptr<SubwordModel> make_scored_bpe(Vocabulary vocabulary, std::vector<float> scores, Unknown unknown);
 
 // Unigram language model (Kudo 2018, arXiv 1804.10959): the most probable segmentation.
-std::unique_ptr<SubwordModel> make_unigram(Vocabulary vocabulary, std::vector<float> scores, Unknown unknown);
+std::unique_ptr<SubwordModel> make_unigram(const Vocabulary& vocabulary, std::vector<float> scores, Unknown unknown);
 
 // WordPiece: the longest token first; inside a word tokens begin with `prefix`.
-std::unique_ptr<SubwordModel> make_wordpiece(Vocabulary vocabulary, std::string prefix, int32_t unknown, size_t longest_word);
+std::unique_ptr<SubwordModel> make_wordpiece(const Vocabulary& vocabulary, std::string_view prefix, int32_t unknown, size_t longest_word);
 
 }  // namespace moiety

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "text/utf8.h"
+#include "text/word_cache.h"
 
 namespace moiety {
 namespace {
@@ -34,16 +35,15 @@ uint64_t next_serial() {
 
 }  // namespace
 
-Tokenizer::Tokenizer(TokenizerData data) : d_(std::move(data)), serial_(next_serial()), special_(d_.tokens.size()), by_first_byte_(256) {
+Tokenizer::Tokenizer(TokenizerData data) : d_(std::move(data)), serial_(next_serial()), special_(d_.tokens.size()) {
+  std::vector<std::pair<std::string, int32_t>> names;
   for (size_t i = 0; i < d_.added.size(); i++) {
     const AddedToken& token = d_.added[i];
-    if (token.text.empty()) continue;
-    by_first_byte_[static_cast<unsigned char>(token.text[0])].push_back(i);
+    names.emplace_back(token.text, static_cast<int32_t>(i));
     any_normalized_ |= token.normalized;
     if (token.special && token.id >= 0 && static_cast<size_t>(token.id) < special_.size()) special_[static_cast<size_t>(token.id)] = true;
   }
-  for (auto& list : by_first_byte_)
-    std::ranges::stable_sort(list, [&](size_t a, size_t b) { return d_.added[a].text.size() > d_.added[b].text.size(); });
+  added_ = Trie(std::move(names));
 }
 
 const std::string& Tokenizer::bytes_of(int32_t id) const {
@@ -59,26 +59,34 @@ std::optional<int32_t> Tokenizer::id_of(std::string_view token) const {
   return {};
 }
 
+// The longest added token that begins at `at`, or null.
+const AddedToken* Tokenizer::added_at(std::string_view text, size_t at, bool normalized, bool parse_special) const {
+  const AddedToken* best = nullptr;
+  added_.prefixes(text.substr(at), [&](size_t bytes, int32_t index) {
+    const AddedToken& token = d_.added[static_cast<size_t>(index)];
+    if (token.normalized != normalized || (token.special && !parse_special)) return;
+    if (token.single_word && (word_character(last_character(text.substr(0, at))) || word_character(text.substr(at + bytes)))) return;
+    best = &token;
+  });
+  return best;
+}
+
 // Finds added tokens, leftmost and longest; text between them is left for later.
 std::vector<Tokenizer::Segment> Tokenizer::cut_added(std::string_view text, bool normalized, bool parse_special) const {
   std::vector<Segment> out;
   size_t begin = 0;
   for (size_t i = 0; i < text.size(); i++) {
-    for (size_t k : by_first_byte_[static_cast<unsigned char>(text[i])]) {
-      const AddedToken& token = d_.added[k];
-      if (token.normalized != normalized || (token.special && !parse_special) || !text.substr(i).starts_with(token.text)) continue;
-      size_t from = i, to = i + token.text.size();
-      if (token.single_word && (word_character(last_character(text.substr(0, i))) || word_character(text.substr(to)))) continue;
-      if (token.lstrip)
-        while (from > begin && space(text[from - 1])) from--;
-      if (token.rstrip)
-        while (to < text.size() && space(text[to])) to++;
-      if (from > begin) out.push_back({text.substr(begin, from - begin), -1});
-      out.push_back({text.substr(from, to - from), token.id});
-      begin = to;
-      i = to - 1;
-      break;
-    }
+    const AddedToken* token = added_at(text, i, normalized, parse_special);
+    if (!token) continue;
+    size_t from = i, to = i + token->text.size();
+    if (token->lstrip)
+      while (from > begin && space(text[from - 1])) from--;
+    if (token->rstrip)
+      while (to < text.size() && space(text[to])) to++;
+    if (from > begin) out.push_back({text.substr(begin, from - begin), -1});
+    out.push_back({text.substr(from, to - from), token->id});
+    begin = to;
+    i = to - 1;
   }
   if (begin < text.size()) out.push_back({text.substr(begin), -1});
   return out;
@@ -86,24 +94,20 @@ std::vector<Tokenizer::Segment> Tokenizer::cut_added(std::string_view text, bool
 
 void Tokenizer::encode_pieces(std::string text, bool first, std::vector<int32_t>& out) const {
   if (text.empty()) return;
-  if (d_.pre_tokenizer.empty() && !d_.cache_words) return d_.model->encode(text, out);
-  // Words come again and again: their ids are looked up.
-  static thread_local std::unordered_map<std::string, std::vector<int32_t>, StringHash, std::equal_to<>> known;
+  static thread_local WordCache known;
   static thread_local uint64_t owner = 0;
-  if (owner != serial_ || known.size() > 200'000) known.clear(), owner = serial_;
-  std::vector<int32_t> ids;
-  for (const std::string& piece : pre_tokenize(d_.pre_tokenizer, std::move(text), first)) {
-    if (piece.size() > 64) {
-      d_.model->encode(piece, out);
+  if (owner != serial_) known.clear(), owner = serial_;
+  const Pieces pieces = pre_tokenize(d_.pre_tokenizer, std::move(text), first);
+  for (size_t i = 0; i < pieces.spans.size(); i++) {
+    const std::string_view piece = pieces[i];
+    WordCache::Slot* slot = known.place(piece);
+    if (slot && WordCache::holds(*slot, piece)) {
+      out.insert(out.end(), slot->ids, slot->ids + slot->count);
       continue;
     }
-    auto found = known.find(piece);
-    if (found == known.end()) {
-      ids.clear();
-      d_.model->encode(piece, ids);
-      found = known.emplace(piece, ids).first;
-    }
-    out.insert(out.end(), found->second.begin(), found->second.end());
+    const size_t old = out.size();
+    d_.model->encode(piece, out);
+    if (slot) WordCache::put(*slot, piece, std::span(out).subspan(old));
   }
 }
 

@@ -12,6 +12,7 @@
 #include "text/normalizer.h"
 #include "text/pretokenizer.h"
 #include "text/subword.h"
+#include "text/trie.h"
 
 namespace moiety {
 
@@ -37,7 +38,6 @@ struct TokenizerData {
   std::vector<int32_t> before, after;  // around a text
   std::vector<int32_t> ends;           // tokens that end a generation
   std::optional<int32_t> bos, eos;
-  bool cache_words = true;       // pieces are short: their ids are remembered
   bool strip_first_space = false;  // decoding drops the space that encoding put in front
   std::string word_prefix;         // WordPiece: "##"; decoding joins these and puts spaces before the others
   bool wordpiece = false;
@@ -70,13 +70,14 @@ class Tokenizer {
     int32_t id;  // -1: text
   };
   std::vector<Segment> cut_added(std::string_view text, bool normalized, bool parse_special) const;
+  const AddedToken* added_at(std::string_view text, size_t at, bool normalized, bool parse_special) const;
   void encode_text(std::string_view text, bool first, bool parse_special, std::vector<int32_t>& out) const;
   void encode_pieces(std::string text, bool first, std::vector<int32_t>& out) const;
 
   TokenizerData d_;
   uint64_t serial_;  // tells caches of words apart; an address may be used again
   std::vector<bool> special_;
-  std::vector<std::vector<size_t>> by_first_byte_;  // added tokens, longest first
+  Trie added_;                    // added tokens by their text: index of the first with it
   bool any_normalized_ = false;
 };
 

@@ -30,13 +30,9 @@ std::string pre_tokenizer_name(const json& file) {
   const std::string sample = "I'll They'RE x12345 ½ a_b\n\n  c\t D\r\nÄöß 中文字 ひら don't--stop... $5 #!/bin  end ";
   auto cut = [&](const std::vector<std::string>& list) {
     std::vector<PreTokenizerStep> steps;
-    for (const std::string& regex : list) {
-      PreTokenizerStep s{};
-      s.kind = PreTokenizerStep::Kind::split;
-      s.regex = std::make_shared<Regex>(regex);
-      steps.push_back(s);
-    }
-    return pre_tokenize(steps, sample, true);
+    for (const std::string& regex : list) steps.push_back(PreTokenizerStep::split(regex));
+    const Pieces pieces = pre_tokenize(steps, sample, true);
+    return pieces.spans;
   };
   const auto wanted = cut(regexes);
   for (const char* name : {"gpt-2", "llama-bpe", "qwen2", "smollm", "deepseek-v3", "deepseek-llm", "deepseek-coder", "falcon", "gpt-4o", "tekken"})

@@ -39,28 +39,23 @@ class Reader {
   void byte_level() {
     BpeData data;
     data.byte_level = true;
+    const std::vector<std::string>* merges = m_.strings(key("merges"));
+    if (!merges) throw Error("{}: key {} is missing", m_.origin(), key("merges"));
+    const Vocabulary visible = vocabulary_of(raw_);
+    for (const std::string& merge : *merges) {
+      const size_t space = merge.find(' ', 1);
+      if (space == std::string::npos) throw Error("{}: merge '{}' is no pair", m_.origin(), merge);
+      add_merge(visible, std::string_view(merge).substr(0, space), std::string_view(merge).substr(space + 1), data.merges);
+    }
     for (size_t i = 0; i < raw_.size(); i++)
       if (types_[i] == normal || types_[i] == unused) raw_[i] = from_byte_alphabet(raw_[i]).value_or(raw_[i]);
     d_.tokens = raw_;
     data.vocabulary = vocabulary_of(raw_);
-    const std::vector<std::string>* merges = m_.strings(key("merges"));
-    if (!merges) throw Error("{}: key {} is missing", m_.origin(), key("merges"));
-    for (const std::string& merge : *merges) {
-      const size_t space = merge.find(' ', 1);
-      if (space == std::string::npos) throw Error("{}: merge '{}' is no pair", m_.origin(), merge);
-      const std::string left = merge.substr(0, space), right = merge.substr(space + 1);
-      data.merges.emplace_back(from_byte_alphabet(left).value_or(left), from_byte_alphabet(right).value_or(right));
-    }
     const std::string pre = m_.string(key("pre")).value_or("default");
     const std::vector<std::string>* regexes = pretokenizer_regexes(pre);
     if (!regexes) throw Error("{}: pre-tokenizer '{}' is not known", m_.origin(), pre);
     data.ignore_merges = pre == "llama3" || pre == "llama-v3" || pre == "llama-bpe" || pre == "tekken" || pre == "gpt-4o" || pre == "youtu" || pre == "llama4";
-    for (const std::string& regex : *regexes) {
-      PreTokenizerStep s{};
-      s.kind = PreTokenizerStep::Kind::split;
-      s.regex = std::make_shared<Regex>(regex);
-      d_.pre_tokenizer.push_back(s);
-    }
+    for (const std::string& regex : *regexes) d_.pre_tokenizer.push_back(PreTokenizerStep::split(regex));
     d_.model = make_bpe(std::move(data));
   }
 
@@ -96,13 +91,13 @@ class Reader {
     // Control and unused tokens are no words of the language.
     Vocabulary vocabulary = vocabulary_of(raw_);
     Unknown none;
-    none.id = static_cast<int32_t>(m_.integer(key("unknown_token_id")).value_or(0));
+    none.id = special("unknown_token_id").value_or(0);
     none.bytes = byte_tokens(vocabulary);
     for (size_t i = 0; i < raw_.size(); i++)
       if (types_[i] == control || types_[i] == unknown || types_[i] == byte) vocabulary.erase(raw_[i]);
     for (const std::string& token : raw_) d_.tokens.push_back(sentencepiece_bytes(token));
-    d_.cache_words = false;
-    d_.model = unigram ? make_unigram(std::move(vocabulary), std::move(scores), none) : make_scored_bpe(std::move(vocabulary), std::move(scores), none);
+    if (!unigram && words_stand_alone(vocabulary)) d_.pre_tokenizer.push_back({.kind = PreTokenizerStep::Kind::word_starts, .regex = nullptr});
+    d_.model = unigram ? make_unigram(vocabulary, std::move(scores), none) : make_scored_bpe(std::move(vocabulary), std::move(scores), none);
   }
 
   void wordpiece() {
@@ -117,11 +112,11 @@ class Reader {
     for (size_t i = 0; i < raw_.size(); i++) {
       const bool begins = raw_[i].starts_with(lower_one_eighth);
       const std::string word = begins ? raw_[i].substr(lower_one_eighth.size()) : raw_[i];
-      vocabulary.emplace(begins || types_[i] == control || types_[i] == unknown ? word : "##" + word, static_cast<int32_t>(i));
+      vocabulary.add(begins || types_[i] == control || types_[i] == unknown ? word : "##" + word, static_cast<int32_t>(i));
       d_.tokens.push_back(begins ? " " + word : word);
     }
     d_.wordpiece = true;
-    d_.model = make_wordpiece(std::move(vocabulary), "##", static_cast<int32_t>(m_.integer(key("unknown_token_id")).value_or(100)), 1000);
+    d_.model = make_wordpiece(vocabulary, "##", special("unknown_token_id").value_or(-1), kLongestWord);
   }
 
   void added() {

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "text/tokenizer_file.h"
 #include "text/tokenizer_parts.h"
 
 namespace moiety {
@@ -12,7 +13,7 @@ using nlohmann::json;
 
 class Reader {
  public:
-  Reader(const json& file, const std::string& origin) : j_(file), origin_(origin) {}
+  Reader(const TokenizerFile& file, const std::string& origin) : file_(file), j_(file.rest), origin_(origin) {}
 
   TokenizerData read() {
     if (!j_.is_object() || !j_.contains("model") || !j_["model"].is_object()) fail("has no model");
@@ -111,14 +112,11 @@ class Reader {
         d_.pre_tokenizer.push_back(s);
       }
       if (!flag(p, "use_regex", true)) return;
-      s.kind = Kind::split;
-      s.regex = std::make_shared<Regex>(pretokenizer_regexes("gpt-2")->at(0));
+      s = PreTokenizerStep::split(pretokenizer_regexes("gpt-2")->at(0));
     } else if (type == "Split") {
-      s.kind = Kind::split;
       const json& pattern = p.contains("pattern") ? p["pattern"] : p;
-      s.regex = std::make_shared<Regex>(pattern.contains("String") ? escaped(text(pattern, "String")) : text(pattern, "Regex"));
-      s.invert = flag(p, "invert", false);
-      s.behavior = behavior(text(p, "behavior", "Isolated"));
+      s = PreTokenizerStep::split(pattern.contains("String") ? escaped(text(pattern, "String")) : text(pattern, "Regex"),
+                                  behavior(text(p, "behavior", "Isolated")), flag(p, "invert", false));
     } else if (type == "Digits") {
       s.kind = Kind::digits, s.individual = flag(p, "individual_digits", false);
     } else if (type == "Punctuation") {
@@ -161,32 +159,32 @@ class Reader {
     fail("split behavior '" + name + "' is not known");
   }
 
-  void set_token(int64_t id, std::string token) {
-    if (id < 0 || id > int64_t{1} << 24) fail("a token has the id " + std::to_string(id));
-    if (static_cast<size_t>(id) >= raw_.size()) raw_.resize(static_cast<size_t>(id) + 1);
-    raw_[static_cast<size_t>(id)] = std::move(token);
+  // Ids may have holes, but a file cannot ask for more room than it has tokens.
+  void check_id(int64_t id) const {
+    const size_t count = file_.tokens.size() + file_.pieces.size() + (j_.contains("added_tokens") ? j_["added_tokens"].size() : 0);
+    if (id < 0 || static_cast<uint64_t>(id) >= 2 * count + (1 << 16)) fail(fmt::format("a token has the id {}, in a vocabulary of {}", id, count));
   }
 
   void model() {
     const json& m = j_["model"];
     std::string type = text(m, "type", "");
-    if (type.empty()) type = m.contains("merges") ? "BPE" : m.contains("vocab") && m["vocab"].is_array() ? "Unigram" : "WordPiece";
-    if (!m.contains("vocab")) fail("the model has no vocab");
+    if (type.empty()) type = !file_.merges.empty() ? "BPE" : !file_.pieces.empty() ? "Unigram" : "WordPiece";
+    if (!file_.has_vocab) fail("the model has no vocab");
     if (type == "Unigram") return unigram(m);
-    if (!m["vocab"].is_object()) fail("the model's vocab is not an object");
-    for (const auto& [token, id] : m["vocab"].items()) {
-      if (!id.is_number_integer()) fail("the id of token '" + token + "' is no integer");
-      set_token(id.get<int64_t>(), token);
+    if (!file_.pieces.empty()) fail("the model's vocab is not an object");
+    for (const auto& [token, id] : file_.tokens) {
+      check_id(id);
+      if (static_cast<size_t>(id) >= raw_.size()) raw_.resize(static_cast<size_t>(id) + 1);
+      raw_[static_cast<size_t>(id)] = token;
     }
     if (type == "BPE") return bpe(m);
     if (type != "WordPiece") fail("model '" + type + "' is not known; BPE, Unigram and WordPiece are");
     d_.wordpiece = true;
     d_.word_prefix = text(m, "continuing_subword_prefix", "##");
     const Vocabulary vocabulary = vocabulary_of(raw_);
-    const auto unknown = vocabulary.find(text(m, "unk_token", "[UNK]"));
-    const json longest = m.value("max_input_chars_per_word", json(100));
-    d_.model = make_wordpiece(vocabulary, d_.word_prefix, unknown == vocabulary.end() ? -1 : unknown->second,
-                              longest.is_number_unsigned() ? longest.get<size_t>() : 100);
+    const json longest = m.value("max_input_chars_per_word", json(kLongestWord));
+    d_.model = make_wordpiece(vocabulary, d_.word_prefix, vocabulary.find(text(m, "unk_token", "[UNK]")),
+                              longest.is_number_unsigned() ? longest.get<size_t>() : kLongestWord);
     for (const std::string& token : raw_)
       d_.tokens.push_back(token.starts_with(d_.word_prefix) ? token.substr(d_.word_prefix.size()) : " " + token);
   }
@@ -194,40 +192,22 @@ class Reader {
   void bpe(const json& m) {
     BpeData data;
     data.ignore_merges = flag(m, "ignore_merges", false);
-    data.suffix = text(m, "end_of_word_suffix", "");
-    if (!data.suffix.empty() || !text(m, "continuing_subword_prefix", "").empty()) fail("BPE with word prefixes or suffixes is not known");
+    if (!text(m, "end_of_word_suffix", "").empty() || !text(m, "continuing_subword_prefix", "").empty())
+      fail("BPE with word prefixes or suffixes is not known");
     data.byte_level = byte_level_;
-    if (byte_level_) {
-      for (std::string& token : raw_)
-        if (auto bytes = from_byte_alphabet(token)) token = *bytes;
-    }
-    d_.tokens = raw_;
     data.vocabulary = vocabulary_of(raw_);
-    if (m.contains("merges") && m["merges"].is_array())
-      for (const json& merge : m["merges"]) {
-        std::string left, right;
-        if (merge.is_string()) {
-          const std::string both = merge.get<std::string>();
-          const size_t space = both.find(' ', 1);
-          if (space == std::string::npos) fail("merge '" + both + "' is no pair");
-          left = both.substr(0, space), right = both.substr(space + 1);
-        } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
-          left = merge[0].get<std::string>(), right = merge[1].get<std::string>();
-        } else {
-          fail("a merge is no pair of texts");
-        }
-        if (byte_level_) {
-          left = from_byte_alphabet(left).value_or(left);
-          right = from_byte_alphabet(right).value_or(right);
-        }
-        data.merges.emplace_back(std::move(left), std::move(right));
-      }
-    if (m.contains("unk_token") && m["unk_token"].is_string())
-      if (auto found = data.vocabulary.find(m["unk_token"].get<std::string>()); found != data.vocabulary.end()) data.unknown.id = found->second;
+    for (const auto& [left, right] : file_.merges) add_merge(data.vocabulary, left, right, data.merges);
+    data.unknown.id = data.vocabulary.find(text(m, "unk_token", ""));
     data.unknown.fuse = flag(m, "fuse_unk", false);
     if (flag(m, "byte_fallback", false)) data.unknown.bytes = byte_tokens(data.vocabulary);
-    if (!byte_level_) sentencepiece_tokens();
-    d_.cache_words = !d_.pre_tokenizer.empty();
+    if (byte_level_) {
+      data.vocabulary = to_bytes(raw_);
+      d_.tokens = raw_;
+    } else {
+      sentencepiece_tokens();
+      if (d_.pre_tokenizer.empty() && words_stand_alone(data.vocabulary))
+        d_.pre_tokenizer.push_back({.kind = PreTokenizerStep::Kind::word_starts, .regex = nullptr});
+    }
     d_.model = make_bpe(std::move(data));
   }
 
@@ -238,19 +218,17 @@ class Reader {
 
   void unigram(const json& m) {
     std::vector<float> scores;
-    if (!m["vocab"].is_array()) fail("the model's vocab is not a list");
-    for (const json& entry : m["vocab"]) {
-      if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() || !entry[1].is_number()) fail("an entry of the vocab is no [token, score]");
-      set_token(static_cast<int64_t>(scores.size()), entry[0].get<std::string>());
-      scores.push_back(entry[1].get<float>());
-    }
+    if (!file_.tokens.empty()) fail("the model's vocab is not a list");
+    for (const auto& [token, score] : file_.pieces) raw_.push_back(token), scores.push_back(score);
     Unknown unknown;
-    if (m.contains("unk_id") && m["unk_id"].is_number_unsigned()) unknown.id = m["unk_id"].get<int32_t>();
+    if (m.contains("unk_id") && m["unk_id"].is_number_unsigned()) {
+      if (m["unk_id"].get<uint64_t>() >= raw_.size()) fail("unk_id is outside the vocab");
+      unknown.id = m["unk_id"].get<int32_t>();
+    }
     Vocabulary vocabulary = vocabulary_of(raw_);
     if (flag(m, "byte_fallback", false)) unknown.bytes = byte_tokens(vocabulary);
     sentencepiece_tokens();
-    d_.cache_words = !d_.pre_tokenizer.empty();
-    d_.model = make_unigram(std::move(vocabulary), std::move(scores), std::move(unknown));
+    d_.model = make_unigram(vocabulary, std::move(scores), std::move(unknown));
   }
 
   void added() {
@@ -258,11 +236,11 @@ class Reader {
     for (const json& a : j_["added_tokens"]) {
       if (!a.is_object() || !a.contains("id") || !a["id"].is_number_integer()) fail("an added token has no id");
       AddedToken token;
+      check_id(a["id"].get<int64_t>());
       token.id = a["id"].get<int32_t>();
       token.text = text(a, "content");
       token.special = flag(a, "special", false), token.normalized = flag(a, "normalized", !token.special);
       token.lstrip = flag(a, "lstrip", false), token.rstrip = flag(a, "rstrip", false), token.single_word = flag(a, "single_word", false);
-      if (token.id < 0 || token.id > 1 << 24) fail("an added token has the id " + std::to_string(token.id));
       if (static_cast<size_t>(token.id) >= d_.tokens.size()) d_.tokens.resize(static_cast<size_t>(token.id) + 1);
       d_.tokens[static_cast<size_t>(token.id)] = token.text;
       if (ends_a_turn(token.text)) d_.ends.push_back(token.id);
@@ -317,6 +295,7 @@ class Reader {
     d_.strip_first_space = prepends && !d.is_null();
   }
 
+  const TokenizerFile& file_;
   const json& j_;
   const std::string& origin_;
   TokenizerData d_;
@@ -338,8 +317,7 @@ std::shared_ptr<const Tokenizer> tokenizer_from_json(std::string_view text, cons
       throw Error("{}: is not JSON: {}", name, e.what());
     }
   };
-  const json file = parse(text, origin);
-  TokenizerData data = Reader(file, origin).read();
+  TokenizerData data = Reader(parse_tokenizer_file(text, origin), origin).read();
   if (!config_text.empty()) {
     const json config = parse(config_text, origin + " (tokenizer_config.json)");
     auto special = [&](const char* key) -> std::optional<int32_t> {
