@@ -14,10 +14,10 @@ using Node = std::shared_ptr<TemplateNode>;
 struct TemplateNode {
   enum class Kind {
     // statements
-    block, text, output, loop, condition, assign, assign_block, macro, call_block, filter_block, break_loop, continue_loop,
+    block, text, output, loop, condition, assign, assign_block, with, macro, call_block, filter_block, break_loop, continue_loop,
     // expressions
     literal_string, literal_integer, literal_float, literal_bool, literal_none, list, tuple, dict, name, attribute, index, slice, call, filter,
-    test, unary, binary, compare, logic, conditional, concat,
+    test, unary, binary, compare, logic, conditional, concat, spread,
   };
   Kind kind;
   int line = 0;
@@ -26,10 +26,15 @@ struct TemplateNode {
   long long integer = 0;
   std::vector<Node> children;       // operands, elements, arguments, body
   std::vector<Node> otherwise;      // else branch
-  std::vector<std::string> names;   // loop targets, macro parameters, names of keyword arguments (for the last children)
-  std::vector<Node> defaults;       // macro defaults, for the last names
-  Node target, condition, extra;    // loop iterable and filter; callee; slice parts by `children`
-  bool negated = false;
+  std::vector<std::string> names;   // macro parameters, names of keyword arguments (for the last children; * and ** for spreads)
+  std::vector<Node> defaults;       // macro defaults, for the last names; values of `with`
+  Node target;                      // what a loop or an assignment fills; callee; what is filtered, tested, indexed
+  Node condition;                   // of `if` and of a loop's items
+  Node extra;                       // a loop's items, an assignment's value or, of a block, its filters
+  bool negated = false;             // test
+  bool recursive = false;           // loop
+  bool uses_loop = false;           // loop: its body speaks of `loop`
+  bool by_index = false;            // attribute: x.0
 };
 
 struct TemplateToken {

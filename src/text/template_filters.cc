@@ -1,4 +1,4 @@
-// Filters and tests.
+// Filters.
 #include <algorithm>
 #include <cctype>
 #include <cmath>
@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "text/template_value.h"
+#include "text/whitespace.h"
 
 namespace moiety {
 namespace {
@@ -15,87 +16,43 @@ using V = TemplateValue;
 using Type = V::Type;
 using Call = TemplateCall;
 
-std::string need_text(const V& v) { return v.str(); }
-
-Values iterate(const V& v) {
-  switch (v.type) {
-    case Type::list: return *v.items;
-    case Type::dict: {
-      Values keys;
-      for (const auto& pair : *v.pairs) keys.push_back(pair.first);
-      return keys;
-    }
-    case Type::string: {
-      Values out;
-      for (std::string_view point : code_points(v.text)) out.push_back(V::of(std::string(point)));
-      return out;
-    }
-    case Type::undefined: return {};
-    default: throw Error("'{}' object is not iterable", v.type_name());
-  }
-}
-
-V attribute_path(V value, const V& path) {
-  if (path.is(Type::integer)) {
-    if (!value.is(Type::list)) return V::undefined("");
-    const long long n = static_cast<long long>(value.items->size()), i = path.integer < 0 ? path.integer + n : path.integer;
-    return i >= 0 && i < n ? (*value.items)[static_cast<size_t>(i)] : V::undefined("");
-  }
-  const std::string names = path.str();
-  for (size_t at = 0; at <= names.size();) {
-    const size_t dot = std::min(names.find('.', at), names.size());
-    const std::string name = names.substr(at, dot - at);
-    if (!name.empty() && std::ranges::all_of(name, [](unsigned char c) { return std::isdigit(c); }))
-      value = attribute_path(value, V::of(static_cast<long long>(std::atoi(name.c_str()))));
-    else
-      value = attribute_of(value, name);
-    at = dot + 1;
-  }
-  return value;
-}
-
-std::string map_ascii(std::string s, int (*change)(int)) {
-  for (char& c : s) c = static_cast<char>(change(static_cast<unsigned char>(c)));
-  return s;
-}
-
-std::string capitalize(const std::string& s) {
-  std::string out = map_ascii(s, std::tolower);
-  if (!out.empty()) out[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(out[0])));
-  return out;
-}
-
+// A word begins after white space or an opening bracket.
 std::string title(const std::string& s) {
-  std::string out = map_ascii(s, std::tolower);
+  std::string out;
   bool begins = true;
-  for (char& c : out) {
-    if (begins) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    begins = std::isspace(static_cast<unsigned char>(c)) || std::string_view("-([{<").find(c) != std::string_view::npos;
+  for (std::string_view point : code_points(s)) {
+    out += begins ? to_upper(std::string(point)) : to_lower(std::string(point));
+    begins = begins_with_space(point) || std::string_view("-([{<").find(point) != std::string_view::npos;
   }
   return out;
+}
+
+// What texts are compared by where case does not count.
+V folded(V v, const V* case_sensitive) {
+  if (v.is(Type::string) && !(case_sensitive && case_sensitive->truthy())) v.text = to_lower(v.text);
+  return v;
 }
 
 V sorted(const V& value, const Call& call) {
   const V* reverse = argument(call, 0, "reverse");
   const V* sensitive = argument(call, 1, "case_sensitive");
   const V* attribute = argument(call, 2, "attribute");
-  Values items = iterate(value);
-  auto key = [&](const V& v) {
-    V k = attribute ? attribute_path(v, *attribute) : v;
-    if (k.is(Type::string) && !(sensitive && sensitive->truthy())) k.text = map_ascii(k.text, std::tolower);
-    return k;
-  };
+  std::vector<std::pair<V, V>> keyed;
+  for (const V& v : iterate(value)) keyed.emplace_back(folded(attribute ? attribute_path(v, *attribute) : v, sensitive), v);
   const bool down = reverse && reverse->truthy();
-  std::ranges::stable_sort(items, [&](const V& a, const V& b) {
-    const auto o = order(key(a), key(b));
-    if (!o) throw Error("'<' not supported between instances of '{}' and '{}'", key(a).type_name(), key(b).type_name());
+  std::ranges::stable_sort(keyed, [&](const auto& a, const auto& b) {
+    const auto o = order(a.first, b.first);
+    if (!o) throw Error("'<' not supported between instances of '{}' and '{}'", a.first.type_name(), b.first.type_name());
     return down ? *o > 0 : *o < 0;
   });
+  Values items;
+  for (auto& [key, v] : keyed) items.push_back(std::move(v));
   return V::list(items);
 }
 
 V select(const V& value, const Call& call, bool by_attribute, bool keep) {
   Values out;
+  if (!value.truthy()) return V::list(out);  // none as well
   const size_t first = by_attribute ? 1 : 0;
   if (by_attribute && call.positional.empty()) throw Error("missing attribute name");
   for (const V& item : iterate(value)) {
@@ -115,6 +72,7 @@ V select(const V& value, const Call& call, bool by_attribute, bool keep) {
 
 V map(const V& value, const Call& call) {
   Values out;
+  if (!value.truthy()) return V::list(out);  // none as well
   const V* attribute = argument(call, SIZE_MAX, "attribute");
   const V* otherwise = argument(call, SIZE_MAX, "default");
   for (const V& item : iterate(value)) {
@@ -145,61 +103,100 @@ V json_filter(const V& value, const Call& call) {
 }
 
 V indent(const V& value, const Call& call) {
+  if (!value.is(Type::string)) throw Error("a '{}' cannot be indented", value.type_name());
   const V* width = argument(call, 0, "width");
   const V* first = argument(call, 1, "first");
   const V* blank = argument(call, 2, "blank");
   std::string pad(4, ' ');
   if (width) pad = width->is(Type::string) ? width->text : std::string(static_cast<size_t>(std::clamp(width->as_integer(), 0LL, 1000LL)), ' ');
   std::string out;
-  const std::string text = need_text(value) + "\n";
-  bool begin = true;
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = text.find('\n', at);
-    const std::string line = text.substr(at, end - at);
-    if (!begin) out += '\n';
-    if (begin ? first && first->truthy() : !line.empty() || (blank && blank->truthy())) out += pad;
+  const V lines = *call_method(V::of(value.text + "\n"), "splitlines", {});
+  for (size_t i = 0; i < lines.items->size(); i++) {
+    const std::string& line = (*lines.items)[i].text;
+    if (i) out += '\n';
+    if (i ? !line.empty() || (blank && blank->truthy()) : first && first->truthy()) out += pad;
     out += line;
-    begin = false;
-    at = end + 1;
+    if (out.size() > template_max_output) throw Error("writes too much");
   }
-  return V::of(out);
+  return V::of(out, value.flag);
 }
 
-V number_of(const V& value, const Call& call, bool integer) {
-  const V* otherwise = argument(call, 0, "default");
-  if (value.is_number()) return integer ? V::of(static_cast<long long>(value.is(Type::floating) ? value.number : static_cast<double>(value.as_integer()))) : V::of(value.as_number());
+// A number, or a text that Python reads as one.
+std::optional<double> read_number(const V& value) {
+  if (value.is(Type::undefined)) throw Error("'{}' is undefined", value.text);
+  if (value.is_number()) return value.as_number();
+  if (!value.is(Type::string)) return {};
+  const std::string text(strip_right(strip_left(value.text)));
+  if (text.empty() || text.find_first_of("xXpP(") != std::string::npos) return {};
   char* end = nullptr;
-  const std::string text = value.str();
   const double number = std::strtod(text.c_str(), &end);
-  const bool good = !text.empty() && text.find_first_not_of(" \t\n", static_cast<size_t>(end - text.c_str())) == std::string::npos && end != text.c_str();
-  if (!good) return otherwise ? *otherwise : integer ? V::of(0LL) : V::of(0.0);
-  return integer ? V::of(static_cast<long long>(number)) : V::of(number);
+  if (end != text.c_str() + text.size()) return {};
+  return number;
+}
+
+V to_float(const V& value, const Call& call) {
+  const V* otherwise = argument(call, 0, "default");
+  const auto number = read_number(value);
+  return number ? V::of(*number) : otherwise ? *otherwise : V::of(0.0);
+}
+
+V to_int(const V& value, const Call& call) {
+  const V* otherwise = argument(call, 0, "default");
+  if (value.is_number() && !value.is(Type::floating)) return V::of(value.as_integer());
+  const auto number = read_number(value);
+  if (!number || !std::isfinite(*number)) return otherwise ? *otherwise : V::of(0LL);
+  if (std::abs(*number) >= 9.2e18) throw Error("a number beyond 64 bits");
+  return V::of(static_cast<long long>(*number));
 }
 
 V round(const V& value, const Call& call) {
   const V* precision = argument(call, 0, "precision");
   const V* method = argument(call, 1, "method");
-  const double scale = std::pow(10, precision ? precision->as_number() : 0), x = value.as_number() * scale;
   const std::string how = method ? method->str() : "common";
-  return V::of((how == "ceil" ? std::ceil(x) : how == "floor" ? std::floor(x) : std::nearbyint(x)) / scale);
+  if (!value.is_number()) throw Error("a '{}' cannot be rounded", value.type_name());
+  const long long digits = precision ? std::clamp(precision->as_integer(), -300LL, 300LL) : 0;
+  if (how == "ceil" || how == "floor") {
+    const double scale = std::pow(10, static_cast<double>(digits)), x = value.as_number() * scale;
+    return V::of((how == "ceil" ? std::ceil(x) : std::floor(x)) / scale);
+  }
+  if (how != "common") throw Error("method must be common, ceil or floor");
+  if (!value.is(Type::floating) && digits >= 0) return V::of(value.as_integer());
+  if (digits >= 0) return V::of(std::strtod(fmt::format("{:.{}f}", value.number, digits).c_str(), nullptr));
+  const double scale = std::pow(10, static_cast<double>(-digits)), rounded = std::nearbyint(value.as_number() / scale) * scale;
+  return value.is(Type::floating) ? V::of(rounded) : V::of(static_cast<long long>(rounded));
+}
+
+V absolute(const V& v) {
+  if (!v.is_number()) throw Error("bad operand type for abs(): '{}'", v.type_name());
+  return v.as_number() < 0 || (v.is(Type::floating) && std::signbit(v.number)) ? negate("-", v) : negate("+", v);
 }
 
 V extreme(const V& value, const Call& call, int sign) {
+  const V* sensitive = argument(call, 0, "case_sensitive");
   const V* attribute = argument(call, 1, "attribute");
   const Values items = iterate(value);
   if (items.empty()) return V::undefined("");
-  auto key = [&](const V& v) { return attribute ? attribute_path(v, *attribute) : v; };
-  return *std::ranges::max_element(items, [&](const V& a, const V& b) { return order(key(a), key(b)).value_or(0) * sign < 0; });
+  const auto key = [&](const V& v) { return folded(attribute ? attribute_path(v, *attribute) : v, sensitive); };
+  size_t best = 0;
+  for (size_t i = 1; i < items.size(); i++) {
+    const auto o = order(key(items[i]), key(items[best]));
+    if (!o) throw Error("'{}' and '{}' have no order", items[i].type_name(), items[best].type_name());
+    if (*o == sign) best = i;
+  }
+  return items[best];
 }
 
-V unique(const V& value) {
-  Values out;
-  for (const V& item : iterate(value))
-    if (std::ranges::none_of(out, [&](const V& seen) {
-          if (seen.is(Type::string) && item.is(Type::string)) return map_ascii(seen.text, std::tolower) == map_ascii(item.text, std::tolower);
-          return equal(seen, item);
-        }))
-      out.push_back(item);
+V unique(const V& value, const Call& call) {
+  const V* sensitive = argument(call, 0, "case_sensitive");
+  const V* attribute = argument(call, 1, "attribute");
+  Values out, keys;
+  for (const V& item : iterate(value)) {
+    const V key = folded(attribute ? attribute_path(item, *attribute) : item, sensitive);
+    if (std::ranges::any_of(keys, [&](const V& seen) { return equal(seen, key); })) continue;
+    keys.push_back(key);
+    out.push_back(item);
+    if (keys.size() > 1000) throw Error("unique: more than 1000 different items");
+  }
   return V::list(out);
 }
 
@@ -211,20 +208,8 @@ std::string join(const V& value, const Call& call) {
   for (const V& item : iterate(value)) {
     if (!first && separator) out += separator->str();
     out += (attribute ? attribute_path(item, *attribute) : item).str();
+    if (out.size() > template_max_output) throw Error("writes too much");
     first = false;
-  }
-  return out;
-}
-
-std::string escape_html(const std::string& s) {
-  std::string out;
-  for (char c : s) {
-    if (c == '&') out += "&amp;";
-    else if (c == '<') out += "&lt;";
-    else if (c == '>') out += "&gt;";
-    else if (c == '"') out += "&#34;";
-    else if (c == '\'') out += "&#39;";
-    else out += c;
   }
   return out;
 }
@@ -246,6 +231,7 @@ V dict_items(const V& v) {
 }
 
 V dictsort(const V& v, const Call& call) {
+  if (!v.is(Type::dict)) throw Error("a '{}' is not sorted by keys", v.type_name());
   Call by;
   const V* what = argument(call, 1, "by");
   by.named.emplace_back("attribute", V::of(what && what->str() == "value" ? 1LL : 0LL));
@@ -257,21 +243,16 @@ V dictsort(const V& v, const Call& call) {
 V sum(const V& value, const Call& call) {
   const V* attribute = argument(call, 0, "attribute");
   const V* start = argument(call, 1, "start");
-  double total = start ? start->as_number() : 0;
-  bool real = start && start->is(Type::floating);
-  for (const V& item : iterate(value)) {
-    const V x = attribute ? attribute_path(item, *attribute) : item;
-    if (!x.is_number()) throw Error("unsupported operand type(s) for +: 'int' and '{}'", x.type_name());
-    real |= x.is(Type::floating);
-    total += x.as_number();
-  }
-  return real ? V::of(total) : V::of(static_cast<long long>(total));
+  V total = start ? *start : V::of(0LL);
+  if (total.is(Type::string)) throw Error("sum() can't sum strings");
+  for (const V& item : iterate(value)) total = calculate("+", total, attribute ? attribute_path(item, *attribute) : item);
+  return total;
 }
 
 V batch(const V& value, const Call& call) {
   const V* count = argument(call, 0, "linecount");
   const V* fill = argument(call, 1, "fill_with");
-  const size_t n = static_cast<size_t>(std::max(1LL, count ? count->as_integer() : 1));
+  const size_t n = static_cast<size_t>(std::clamp(count ? count->as_integer() : 1, 1LL, template_max_items));
   Values out, row;
   for (const V& item : iterate(value)) {
     row.push_back(item);
@@ -286,28 +267,50 @@ V batch(const V& value, const Call& call) {
 
 V replace(const V& value, const Call& call) {
   if (call.positional.size() < 2) throw Error("replace needs two arguments");
-  const auto result = call_method(V::of(value.str()), "replace", call);
-  return *result;
+  Call texts = call;
+  for (size_t i = 0; i < 2; i++) texts.positional[i] = V::of(call.positional[i].str());
+  return *call_method(V::of(value.str()), "replace", texts);
+}
+
+V reversed(const V& v) {
+  Values items = iterate(v);
+  std::ranges::reverse(items);
+  if (!v.is(Type::string)) return V::list(items);
+  std::string out;
+  for (const V& item : items) out += item.text;
+  return V::of(out);
+}
+
+// As a text; markup stays markup.
+V text_of(const V& v) { return v.is(Type::string) ? v : V::of(v.str()); }
+
+V word_count(const V& v) {
+  long long words = 0;
+  bool inside = false;
+  for (unsigned char c : v.str()) {
+    const bool letter = std::isalnum(c) || c == '_' || c >= 128;
+    words += letter && !inside;
+    inside = letter;
+  }
+  return V::of(words);
 }
 
 V first_or_last(const V& v, bool first) {
-  const Values items = iterate(v);
-  if (items.empty()) return V::undefined("");
-  return first ? items.front() : items.back();
+  const Values copy = v.is(Type::list) ? Values() : iterate(v);
+  const Values& items = v.is(Type::list) ? *v.items : copy;
+  return items.empty() ? V::undefined("") : first ? items.front() : items.back();
 }
 
 using Filter = V (*)(const V&, const Call&);
 
 const std::unordered_map<std::string, Filter>& filters() {
   static const std::unordered_map<std::string, Filter> table = {
-      {"trim", [](const V& v, const Call& c) { return *call_method(V::of(v.str()), "strip", c); }},
-      {"strip", [](const V& v, const Call& c) { return *call_method(V::of(v.str()), "strip", c); }},
+      {"trim", [](const V& v, const Call& c) { return *call_method(text_of(v), "strip", c); }},
       {"length", [](const V& v, const Call&) { return length(v); }},
-      {"count", [](const V& v, const Call&) { return length(v); }},
-      {"upper", [](const V& v, const Call& c) { return *call_method(V::of(v.str()), "upper", c); }},
-      {"lower", [](const V& v, const Call& c) { return *call_method(V::of(v.str()), "lower", c); }},
-      {"capitalize", [](const V& v, const Call&) { return V::of(capitalize(v.str())); }},
-      {"title", [](const V& v, const Call&) { return V::of(title(v.str())); }},
+      {"upper", [](const V& v, const Call& c) { return *call_method(text_of(v), "upper", c); }},
+      {"lower", [](const V& v, const Call& c) { return *call_method(text_of(v), "lower", c); }},
+      {"capitalize", [](const V& v, const Call& c) { return *call_method(text_of(v), "capitalize", c); }},
+      {"title", [](const V& v, const Call&) { return V::of(title(v.str()), v.is(Type::string) && v.flag); }},
       {"join", [](const V& v, const Call& c) { return V::of(join(v, c)); }},
       {"default",
        [](const V& v, const Call& c) {
@@ -327,98 +330,39 @@ const std::unordered_map<std::string, Filter>& filters() {
       {"dictsort", dictsort},
       {"sort", sorted},
       {"replace", replace},
-      {"string", [](const V& v, const Call&) { return V::of(v.str()); }},
-      {"int", [](const V& v, const Call& c) { return number_of(v, c, true); }},
-      {"float", [](const V& v, const Call& c) { return number_of(v, c, false); }},
-      {"abs", [](const V& v, const Call&) { return v.is(Type::floating) ? V::of(std::abs(v.number)) : V::of(std::abs(v.as_integer())); }},
+      {"string", [](const V& v, const Call&) { return text_of(v); }},
+      {"int", to_int},
+      {"float", to_float},
+      {"abs", [](const V& v, const Call&) { return absolute(v); }},
       {"round", round},
       {"sum", sum},
-      {"unique", [](const V& v, const Call&) { return unique(v); }},
-      {"reverse",
-       [](const V& v, const Call&) {
-         Values items = iterate(v);
-         std::ranges::reverse(items);
-         if (!v.is(Type::string)) return V::list(items);
-         std::string out;
-         for (const V& item : items) out += item.text;
-         return V::of(out);
-       }},
-      {"safe", [](const V& v, const Call&) { return v; }},
-      {"escape", [](const V& v, const Call&) { return V::of(escape_html(v.str())); }},
+      {"unique", unique},
+      {"reverse", [](const V& v, const Call&) { return reversed(v); }},
+      {"safe", [](const V& v, const Call&) { return V::of(v.str(), true); }},
+      {"escape", [](const V& v, const Call&) { return v.is(Type::string) && v.flag ? v : V::of(escape_html(v.str()), true); }},
+      {"forceescape", [](const V& v, const Call&) { return V::of(escape_html(v.str()), true); }},
       {"indent", indent},
       {"tojson", json_filter},
-      {"wordcount",
-       [](const V& v, const Call&) {
-         long long words = 0;
-         bool inside = false;
-         for (unsigned char c : v.str()) {
-           const bool letter = std::isalnum(c) || c == '_' || c >= 128;
-           words += letter && !inside;
-           inside = letter;
-         }
-         return V::of(words);
-       }},
+      {"wordcount", [](const V& v, const Call&) { return word_count(v); }},
       {"min", [](const V& v, const Call& c) { return extreme(v, c, -1); }},
       {"max", [](const V& v, const Call& c) { return extreme(v, c, 1); }},
       {"batch", batch},
-      {"attr", [](const V& v, const Call& c) { return c.positional.empty() ? V::undefined("") : attribute_of(v, c.positional[0].str()); }},
-      {"format", [](const V& v, const Call& c) { return *call_method(v, "%", c); }},
+      {"attr", [](const V& v, const Call& c) { return c.positional.empty() || v.is(Type::dict) ? V::undefined("") : attribute_of(v, c.positional[0].str()); }},
+      {"format", [](const V& v, const Call& c) { return V::of(percent_format(v.str(), c.positional)); }},
   };
   return table;
 }
 
+std::string plain_name(const std::string& name) { return name == "d" ? "default" : name == "e" ? "escape" : name == "count" ? "length" : name; }
+
 }  // namespace
 
-std::optional<V> apply_filter(const std::string& given, const V& value, const Call& call) {
-  std::string name = given;
-  if (name == "d") name = "default";
-  if (name == "e") name = "escape";
-  const auto found = filters().find(name);
+std::optional<V> apply_filter(const std::string& name, const V& value, const Call& call) {
+  const auto found = filters().find(plain_name(name));
   if (found == filters().end()) return {};
   return found->second(value, call);
 }
 
-std::optional<bool> apply_test(const std::string& name, const V& v, const Call& call) {
-  auto other = [&]() -> const V& {
-    if (call.positional.empty()) throw Error("test {} needs an argument", name);
-    return call.positional[0];
-  };
-  auto compared = [&](auto good) {
-    const auto o = order(v, other());
-    if (!o) throw Error("'{}' and '{}' have no order", v.type_name(), other().type_name());
-    return good(*o);
-  };
-  if (name == "defined") return !v.is(Type::undefined);
-  if (name == "undefined") return v.is(Type::undefined);
-  if (name == "none") return v.is(Type::none);
-  if (name == "string") return v.is(Type::string);
-  if (name == "number") return v.is_number();
-  if (name == "integer") return v.is(Type::integer);
-  if (name == "float") return v.is(Type::floating);
-  if (name == "boolean") return v.is(Type::boolean);
-  if (name == "true") return v.is(Type::boolean) && v.flag;
-  if (name == "false") return v.is(Type::boolean) && !v.flag;
-  if (name == "mapping") return v.is(Type::dict);
-  if (name == "iterable") return v.is(Type::list) || v.is(Type::dict) || v.is(Type::string) || v.is(Type::undefined);
-  if (name == "sequence") return v.is(Type::list) || v.is(Type::dict) || v.is(Type::string) || v.is(Type::undefined);
-  if (name == "callable") return v.is(Type::function);
-  if (name == "odd") return v.as_integer() % 2 != 0;
-  if (name == "even") return v.as_integer() % 2 == 0;
-  if (name == "divisibleby") {
-    if (other().as_integer() == 0) throw Error("integer modulo by zero");
-    return v.as_integer() % other().as_integer() == 0;
-  }
-  if (name == "eq" || name == "equalto" || name == "==" || name == "sameas") return equal(v, other());
-  if (name == "ne" || name == "!=") return !equal(v, other());
-  if (name == "gt" || name == "greaterthan" || name == ">") return compared([](int o) { return o > 0; });
-  if (name == "ge" || name == ">=") return compared([](int o) { return o >= 0; });
-  if (name == "lt" || name == "lessthan" || name == "<") return compared([](int o) { return o < 0; });
-  if (name == "le" || name == "<=") return compared([](int o) { return o <= 0; });
-  if (name == "in") return contains(other(), v);
-  if (name == "lower") return v.is(Type::string) && v.text == map_ascii(v.text, std::tolower) && v.text != map_ascii(v.text, std::toupper);
-  if (name == "upper") return v.is(Type::string) && v.text == map_ascii(v.text, std::toupper) && v.text != map_ascii(v.text, std::tolower);
-  if (name == "filter") return filters().contains(v.str());
-  return {};
-}
+bool has_filter(const std::string& name) { return filters().contains(plain_name(name)); }
 
 }  // namespace moiety

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "text/template_ast.h"
 #include "text/utf8.h"
+#include "text/whitespace.h"
 
 namespace moiety {
 namespace {
@@ -13,12 +14,11 @@ using Type = Token::Type;
 
 class Lexer {
  public:
-  Lexer(std::string_view source, const std::string& name) : s_(source), name_(name) {}
+  Lexer(std::string_view source, const std::string& name) : source_(unix_lines(source)), s_(source_), name_(name) {}
 
   std::vector<Token> run() {
     // One trailing newline of the source is dropped, as Jinja does.
-    if (s_.ends_with("\r\n")) s_.remove_suffix(2);
-    else if (s_.ends_with('\n')) s_.remove_suffix(1);
+    if (s_.ends_with('\n')) s_.remove_suffix(1);
     while (at_ < s_.size()) text();
     out_.push_back({Type::end, "", line_});
     return std::move(out_);
@@ -32,6 +32,16 @@ class Lexer {
     at_ = to;
   }
 
+  // Every line end as Jinja sees it, whichever system wrote the file.
+  static std::string unix_lines(std::string_view source) {
+    std::string out;
+    for (size_t i = 0; i < source.size(); i++) {
+      if (source[i] == '\r' && i + 1 < source.size() && source[i + 1] == '\n') continue;
+      out += source[i] == '\r' ? '\n' : source[i];
+    }
+    return out;
+  }
+
   // Text up to the next tag, then the tag.
   void text() {
     size_t tag = at_;
@@ -40,53 +50,89 @@ class Lexer {
       if (tag == s_.npos || tag + 1 >= s_.size()) tag = s_.npos;
       if (tag == s_.npos || s_[tag + 1] == '{' || s_[tag + 1] == '%' || s_[tag + 1] == '#') break;
     }
-    std::string piece(s_.substr(at_, tag == s_.npos ? s_.npos : tag - at_));
-    if (strip_next_) piece.erase(0, std::min(piece.find_first_not_of(" \t\r\n\f\v"), piece.size()));
-    else if (trim_newline_ && piece.starts_with('\n')) piece.erase(0, 1);
-    else if (trim_newline_ && piece.starts_with("\r\n")) piece.erase(0, 2);
-    strip_next_ = trim_newline_ = false;
+    std::string_view piece = after_tag(s_.substr(at_, tag == s_.npos ? s_.npos : tag - at_));
     if (tag == s_.npos) {
       push_text(piece);
       advance(s_.size());
       return;
     }
     const char kind = s_[tag + 1], control = tag + 2 < s_.size() ? s_[tag + 2] : '\0';
-    if (control == '-') {
-      piece.erase(piece.find_last_not_of(" \t\r\n\f\v") + 1);
-    } else if (control != '+' && kind != '{') {  // lstrip_blocks: blanks before a block at the beginning of a line
-      const size_t line_end = piece.find_last_not_of(" \t");
-      const bool from_start = line_end == std::string::npos ? starts_line() : piece[line_end] == '\n';
-      if (from_start) piece.erase(line_end == std::string::npos ? 0 : line_end + 1);
-    }
-    push_text(piece);
+    push_text(before_tag(piece, control, kind != '{'));
     advance(tag + 2);
-    if (at_ < s_.size() && (s_[at_] == '-' || s_[at_] == '+')) at_++;
+    if (control == '-' || control == '+') advance(at_ + 1);
     if (kind == '#') return comment();
+    if (kind == '%' && raw_tag()) return raw();
     out_.push_back({kind == '{' ? Type::begin_output : Type::begin_statement, "", line_});
     tag_body(kind == '{' ? "}}" : "%}", kind);
+  }
+
+  // What the tag before leaves of a text.
+  std::string_view after_tag(std::string_view piece) {
+    if (strip_next_) piece = strip_left(piece);
+    else if (trim_newline_ && piece.starts_with('\n')) piece.remove_prefix(1);
+    strip_next_ = trim_newline_ = false;
+    return piece;
+  }
+
+  // What the tag that follows leaves of it: lstrip_blocks takes the blanks before a block at the beginning of a line.
+  std::string_view before_tag(std::string_view piece, char control, bool block) const {
+    if (control == '-') return strip_right(piece);
+    if (control == '+' || !block) return piece;
+    const size_t line = piece.rfind('\n') + 1;  // 0 where there is none
+    if (!strip_left(piece.substr(line)).empty()) return piece;
+    return line > 0 || starts_line() ? piece.substr(0, line) : piece;
   }
 
   // Whether the tag that follows an all-blank text stands at the beginning of a line.
   bool starts_line() const { return out_.empty() || last_ended_line_; }
 
-  void push_text(const std::string& piece) {
+  void push_text(std::string_view piece) {
     if (piece.empty()) return;
-    out_.push_back({Type::text, piece, line_});
+    out_.push_back({Type::text, std::string(piece), line_});
     last_ended_line_ = piece.back() == '\n';
   }
 
   void comment() {
     const size_t end = s_.find("#}", at_);
     if (end == s_.npos) fail("a comment without end");
-    const bool strip = end > at_ && s_[end - 1] == '-';
+    const char control = end > at_ ? s_[end - 1] : '\0';
     advance(end + 2);
-    close(strip, true);
+    close(control == '-', control != '+');
+  }
+
+  // Steps over `raw` and the end of its tag, if that is what stands here.
+  bool raw_tag() {
+    const std::string_view word = strip_left(s_.substr(at_));
+    if (!word.starts_with("raw")) return false;
+    const std::string_view rest = strip_left(word.substr(3));
+    const bool minus = rest.starts_with("-%}");
+    if (!minus && !rest.starts_with("%}")) return false;
+    advance(s_.size() - rest.size() + (minus ? 3 : 2));
+    close(minus, false);
+    return true;
+  }
+
+  // Text without tags up to {% endraw %}.
+  void raw() {
+    for (size_t tag = s_.find("{%", at_); tag != s_.npos; tag = s_.find("{%", tag + 1)) {
+      const char control = tag + 2 < s_.size() ? s_[tag + 2] : '\0';
+      const bool sign = control == '-' || control == '+';
+      const std::string_view word = strip_left(s_.substr(tag + 2 + sign));
+      if (!word.starts_with("endraw")) continue;
+      const std::string_view rest = strip_left(word.substr(6));
+      const bool minus = rest.starts_with("-%}"), plus = rest.starts_with("+%}");
+      if (!minus && !plus && !rest.starts_with("%}")) continue;
+      push_text(before_tag(after_tag(s_.substr(at_, tag - at_)), control, true));
+      advance(s_.size() - rest.size() + (minus || plus ? 3 : 2));
+      return close(minus, !plus);
+    }
+    fail("{% raw %} without {% endraw %}");
   }
 
   void close(bool strip, bool block) {
     strip_next_ = strip;
     trim_newline_ = block;
-    last_ended_line_ = block && !strip && at_ < s_.size() && (s_[at_] == '\n' || s_.substr(at_).starts_with("\r\n"));
+    last_ended_line_ = block && !strip && at_ < s_.size() && s_[at_] == '\n';
   }
 
   void tag_body(std::string_view close_tag, char kind) {
@@ -195,6 +241,7 @@ class Lexer {
     advance(at_ + i + 1);
   }
 
+  const std::string source_;
   std::string_view s_;
   const std::string& name_;
   size_t at_ = 0;

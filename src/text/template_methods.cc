@@ -3,11 +3,12 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cmath>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "text/template_value.h"
 #include "text/utf8.h"
+#include "text/whitespace.h"
 
 namespace moiety {
 namespace {
@@ -16,10 +17,11 @@ using V = TemplateValue;
 using Type = V::Type;
 using Call = TemplateCall;
 
-std::string change_case(const std::string& s, utf8proc_int32_t (*change)(utf8proc_int32_t)) {
+std::string change_case(const std::string& s, utf8proc_int32_t (*change)(utf8proc_int32_t), bool upper) {
   std::string out;
   for (std::string_view point : code_points(s)) {
     if (utf8_length(point) == 0) out += point;
+    else if (upper && point == "ß") out += "SS";  // the one common letter whose other case has two
     else append_utf8(out, static_cast<uint32_t>(change(static_cast<utf8proc_int32_t>(utf8_code_point(point)))));
   }
   return out;
@@ -27,8 +29,12 @@ std::string change_case(const std::string& s, utf8proc_int32_t (*change)(utf8pro
 
 std::string strip(const std::string& s, const Call& call, bool left, bool right) {
   const V* given = argument(call, 0, "chars");
-  const std::string set = given && given->is(Type::string) ? given->text : " \t\n\r\f\v";
-  const auto wanted = code_points(set);
+  if (!given || given->is(Type::none)) {
+    std::string_view out = s;
+    if (left) out = strip_left(out);
+    return std::string(right ? strip_right(out) : out);
+  }
+  const auto wanted = code_points(given->text);
   const auto points = code_points(s);
   size_t begin = 0, end = points.size();
   while (left && begin < end && std::ranges::count(wanted, points[begin])) begin++;
@@ -38,61 +44,100 @@ std::string strip(const std::string& s, const Call& call, bool left, bool right)
   return out;
 }
 
-bool blank(char c) { return c == ' ' || (c >= 9 && c <= 13); }
+bool is_letter(std::string_view point) {
+  const auto c = static_cast<utf8proc_int32_t>(utf8_code_point(point));
+  const utf8proc_category_t category = utf8proc_category(c);
+  return utf8_length(point) && category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
+}
 
-V split(const std::string& s, const Call& call, bool from_right) {
-  const V* separator = argument(call, 0, "sep");
-  const V* limit = argument(call, 1, "maxsplit");
-  long long left = limit && limit->is_number() ? limit->as_integer() : -1;
+bool is_digit(std::string_view point) {
+  return utf8_length(point) && utf8proc_category(static_cast<utf8proc_int32_t>(utf8_code_point(point))) == UTF8PROC_CATEGORY_ND;
+}
+
+// Pieces between white space; after `left` of them the rest is one piece, cut at the side where splitting began.
+Values split_words(std::string_view s, long long left, bool from_right) {
   Values out;
-  if (!separator || !separator->is(Type::string)) {
-    size_t i = 0;
-    while (i < s.size()) {
-      while (i < s.size() && blank(s[i])) i++;
-      if (i == s.size()) break;
-      size_t end = i;
-      if (left == 0) end = s.find_last_not_of(" \t\n\r\f\v") + 1;
-      else
-        while (end < s.size() && !blank(s[end])) end++;
-      out.push_back(V::of(s.substr(i, end - i)));
-      i = end;
-      left--;
-    }
-    return V::list(out);
+  const auto points = code_points(s);
+  std::vector<std::string_view> words;
+  for (size_t i = 0; i < points.size(); i++) {
+    if (begins_with_space(points[i])) continue;
+    if (i == 0 || begins_with_space(points[i - 1])) words.push_back(points[i]);
+    else words.back() = std::string_view(words.back().data(), words.back().size() + points[i].size());
   }
-  const std::string& by = separator->text;
+  const size_t count = words.size();
+  const size_t cuts = left < 0 ? count : std::min(count, static_cast<size_t>(left));
+  const char* end = s.data() + s.size();
+  if (from_right && cuts < count) {
+    const std::string_view last = words[count - cuts - 1];
+    out.push_back(V::of(std::string(s.data(), last.data() + last.size())));
+    for (size_t i = count - cuts; i < count; i++) out.push_back(V::of(std::string(words[i])));
+    return out;
+  }
+  for (size_t i = 0; i < cuts; i++) out.push_back(V::of(std::string(words[i])));
+  if (cuts < count) out.push_back(V::of(std::string(words[cuts].data(), end)));
+  return out;
+}
+
+Values split_at(const std::string& s, const std::string& by, long long left, bool from_right) {
   if (by.empty()) throw Error("empty separator");
+  Values out;
   if (from_right) {
     size_t end = s.size();
-    while (left != 0) {
+    for (; left != 0; left--) {
       const size_t found = end >= by.size() ? s.rfind(by, end - by.size()) : std::string::npos;
       if (found == std::string::npos) break;
-      out.insert(out.begin(), V::of(s.substr(found + by.size(), end - found - by.size())));
+      out.push_back(V::of(s.substr(found + by.size(), end - found - by.size())));
       end = found;
-      left--;
     }
-    out.insert(out.begin(), V::of(s.substr(0, end)));
-    return V::list(out);
+    out.push_back(V::of(s.substr(0, end)));
+    std::ranges::reverse(out);
+    return out;
   }
   size_t at = 0;
   for (size_t found; left != 0 && (found = s.find(by, at)) != std::string::npos; at = found + by.size(), left--) out.push_back(V::of(s.substr(at, found - at)));
   out.push_back(V::of(s.substr(at)));
-  return V::list(out);
+  return out;
+}
+
+V split(const std::string& s, const Call& call, bool from_right) {
+  const V* separator = argument(call, 0, "sep");
+  const V* limit = argument(call, 1, "maxsplit");
+  const long long left = limit && limit->is_number() ? limit->as_integer() : -1;
+  if (!separator || separator->is(Type::none)) return V::list(split_words(s, left, from_right));
+  if (!separator->is(Type::string)) throw Error("must be str or None, not {}", separator->type_name());
+  return V::list(split_at(s, separator->text, left, from_right));
 }
 
 V split_lines(const std::string& s) {
   Values out;
-  for (size_t at = 0; at < s.size();) {
-    const size_t end = std::min(s.find_first_of("\r\n", at), s.size());
-    out.push_back(V::of(s.substr(at, end - at)));
-    at = end + (s.substr(end, 2) == "\r\n" ? 2 : 1);
+  const auto ends = [](std::string_view p) {
+    const uint32_t c = utf8_length(p) ? utf8_code_point(p) : 0;
+    return (c >= 0x0a && c <= 0x0d) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
+  };
+  std::string line;
+  bool open = false;
+  const auto points = code_points(s);
+  for (size_t i = 0; i < points.size(); i++) {
+    open = !ends(points[i]);
+    if (open) {
+      line += points[i];
+      continue;
+    }
+    if (points[i] == "\r" && i + 1 < points.size() && points[i + 1] == "\n") i++;
+    out.push_back(V::of(std::exchange(line, "")));
   }
+  if (open) out.push_back(V::of(line));
   return V::list(out);
 }
 
+const std::string& need_text(const Call& call, size_t i) {
+  const V& v = call.positional.at(i);
+  if (!v.is(Type::string)) throw Error("must be str, not {}", v.type_name());
+  return v.text;
+}
+
 std::string replace(const std::string& s, const Call& call) {
-  if (call.positional.size() < 2) throw Error("replace expected at least 2 arguments");
-  const std::string from = call.positional[0].str(), to = call.positional[1].str();
+  const std::string &from = need_text(call, 0), &to = need_text(call, 1);
   const V* limit = argument(call, 2, "count");
   long long left = limit && limit->is_number() ? limit->as_integer() : -1;
   std::string out;
@@ -100,142 +145,164 @@ std::string replace(const std::string& s, const Call& call) {
     for (std::string_view point : code_points(s)) {
       if (left != 0) out += to, left--;
       out += point;
+      if (out.size() > template_max_output) throw Error("writes too much");
     }
     return left != 0 ? out + to : out;
   }
   size_t at = 0;
-  for (size_t found; left != 0 && (found = s.find(from, at)) != std::string::npos; at = found + from.size(), left--) out.append(s, at, found - at).append(to);
+  for (size_t found; left != 0 && (found = s.find(from, at)) != std::string::npos; at = found + from.size(), left--) {
+    out.append(s, at, found - at).append(to);
+    if (out.size() > template_max_output) throw Error("writes too much");
+  }
   return out.append(s, at);
 }
 
 bool affix(const std::string& s, const Call& call, bool starts) {
-  if (call.positional.empty()) throw Error("expected at least 1 argument");
-  const V& wanted = call.positional[0];
-  const Values options = wanted.is(Type::list) ? *wanted.items : Values{wanted};
-  return std::ranges::any_of(options, [&](const V& v) { return starts ? s.starts_with(v.str()) : s.ends_with(v.str()); });
+  const V& wanted = call.positional.at(0);
+  const Values options = wanted.is(Type::list) && wanted.flag ? *wanted.items : Values(1, wanted);
+  return std::ranges::any_of(options, [&](const V& v) {
+    if (!v.is(Type::string)) throw Error("first arg must be str or a tuple of str, not {}", v.type_name());
+    return starts ? s.starts_with(v.text) : s.ends_with(v.text);
+  });
 }
 
 long long find(const std::string& s, const Call& call, bool last) {
-  if (call.positional.empty()) throw Error("expected at least 1 argument");
-  const size_t at = last ? s.rfind(call.positional[0].str()) : s.find(call.positional[0].str());
+  const std::string& what = need_text(call, 0);
+  const size_t at = last ? s.rfind(what) : s.find(what);
   return at == std::string::npos ? -1 : static_cast<long long>(code_points(std::string_view(s).substr(0, at)).size());
 }
 
-// Python's % formatting with the conversions that templates use.
-std::string percent(const std::string& s, const Call& call) {
-  Values values = call.positional;
-  if (values.size() == 1 && values[0].is(Type::list) && values[0].flag) values = *values[0].items;
-  size_t next = 0;
+V index(const std::string& s, const Call& call) {
+  const long long at = find(s, call, false);
+  if (at < 0) throw Error("substring not found");
+  return V::of(at);
+}
+
+V count(const std::string& s, const Call& call) {
+  const std::string& what = need_text(call, 0);
+  if (what.empty()) return V::of(static_cast<long long>(code_points(s).size()) + 1);
+  long long n = 0;
+  for (size_t at = 0; (at = s.find(what, at)) != std::string::npos; at += what.size()) n++;
+  return V::of(n);
+}
+
+template <class Test>
+V all(const std::string& s, Test test) {
+  const auto points = code_points(s);
+  return V::of(!points.empty() && std::ranges::all_of(points, test));
+}
+
+// str.format: {} and {0} and {name}.
+std::string format(const std::string& s, const Call& call) {
   std::string out;
+  size_t next = 0;
   for (size_t i = 0; i < s.size(); i++) {
-    if (s[i] != '%') {
+    if (s.compare(i, 2, "{{") == 0 || s.compare(i, 2, "}}") == 0) {
+      out += s[i++];
+    } else if (s[i] == '{') {
+      const size_t end = s.find('}', i);
+      if (end == std::string::npos) throw Error("Single '{{' encountered in format string");
+      const std::string key = s.substr(i + 1, end - i - 1);
+      const bool digits = !key.empty() && std::ranges::all_of(key, [](unsigned char c) { return std::isdigit(c); });
+      const V* v = argument(call, key.empty() ? next++ : digits ? std::stoul(key.substr(0, 4)) : SIZE_MAX, key);
+      if (!v) throw Error("format: no argument for '{{{}}}'", key);
+      out += v->str();
+      i = end;
+    } else {
       out += s[i];
-      continue;
-    }
-    if (++i < s.size() && s[i] == '%') {
-      out += '%';
-      continue;
-    }
-    std::string spec = "%";
-    while (i < s.size() && std::string_view("-+ 0123456789.#").find(s[i]) != std::string_view::npos && spec.size() < 16) spec += s[i++];
-    if (i >= s.size()) throw Error("incomplete format");
-    if (next >= values.size()) throw Error("not enough arguments for format string");
-    const V& v = values[next++];
-    char buffer[512];
-    switch (s[i]) {
-      case 's': std::snprintf(buffer, sizeof(buffer), (spec + "s").c_str(), v.str().c_str()); out += spec == "%" ? v.str() : buffer; break;
-      case 'r': out += v.repr(); break;
-      case 'd': case 'i': std::snprintf(buffer, sizeof(buffer), (spec + "lld").c_str(), static_cast<long long>(v.as_number())); out += buffer; break;
-      case 'x': std::snprintf(buffer, sizeof(buffer), (spec + "llx").c_str(), v.as_integer()); out += buffer; break;
-      case 'f': case 'g': case 'e': std::snprintf(buffer, sizeof(buffer), (spec + s[i]).c_str(), v.as_number()); out += buffer; break;
-      default: throw Error("unsupported format character '{}'", s[i]);
     }
   }
   return out;
 }
 
-std::optional<V> text_method(const std::string& s, const std::string& name, const Call& call) {
-  if (name == "strip") return V::of(strip(s, call, true, true));
-  if (name == "lstrip") return V::of(strip(s, call, true, false));
-  if (name == "rstrip") return V::of(strip(s, call, false, true));
-  if (name == "upper") return V::of(change_case(s, utf8proc_toupper));
-  if (name == "lower") return V::of(change_case(s, utf8proc_tolower));
-  if (name == "split") return split(s, call, false);
-  if (name == "rsplit") return split(s, call, true);
-  if (name == "splitlines") return split_lines(s);
-  if (name == "startswith") return V::of(affix(s, call, true));
-  if (name == "endswith") return V::of(affix(s, call, false));
-  if (name == "replace") return V::of(replace(s, call));
-  if (name == "find" || name == "index") return V::of(find(s, call, false));
-  if (name == "rfind") return V::of(find(s, call, true));
-  if (name == "title" || name == "capitalize") return *apply_filter(name, V::of(s), call);
-  if (name == "%") return V::of(percent(s, call));
-  if (name == "count") {
-    long long n = 0;
-    const std::string what = call.positional.empty() ? "" : call.positional[0].str();
-    for (size_t at = 0; !what.empty() && (at = s.find(what, at)) != std::string::npos; at += what.size()) n++;
-    return V::of(n);
-  }
-  if (name == "join") {
-    Call by;
-    by.positional.push_back(V::of(s));
-    return *apply_filter("join", call.positional.at(0), by);
-  }
-  auto all = [&](auto test) { return V::of(!s.empty() && std::ranges::all_of(s, [&](unsigned char c) { return test(c) != 0; })); };
-  if (name == "isdigit" || name == "isdecimal" || name == "isnumeric") return all([](int c) { return std::isdigit(c); });
-  if (name == "isalpha") return all([](int c) { return std::isalpha(c) || c >= 128; });
-  if (name == "isalnum") return all([](int c) { return std::isalnum(c) || c >= 128; });
-  if (name == "isspace") return all([](int c) { return std::isspace(c); });
-  if (name == "isupper") return V::of(*apply_test("upper", V::of(s), {}));
-  if (name == "islower") return V::of(*apply_test("lower", V::of(s), {}));
-  if (name == "removeprefix") return V::of(affix(s, call, true) ? s.substr(call.positional[0].str().size()) : s);
-  if (name == "removesuffix") return V::of(affix(s, call, false) ? s.substr(0, s.size() - call.positional[0].str().size()) : s);
-  if (name == "format") {  // {} and {0} and {name}
-    std::string out;
-    size_t next = 0;
-    for (size_t i = 0; i < s.size(); i++) {
-      if (s.substr(i, 2) == "{{" || s.substr(i, 2) == "}}") out += s[i++];
-      else if (s[i] == '{') {
-        const size_t end = s.find('}', i);
-        if (end == std::string::npos) throw Error("Single '{{' encountered in format string");
-        const std::string key = s.substr(i + 1, end - i - 1);
-        const bool digits = !key.empty() && std::ranges::all_of(key, [](unsigned char c) { return std::isdigit(c); });
-        const V* v = argument(call, key.empty() ? next++ : digits ? std::stoul(key.substr(0, 4)) : SIZE_MAX, key);
-        if (!v) throw Error("format: no argument for '{{{}}}'", key);
-        out += v->str();
-        i = end;
-      } else {
-        out += s[i];
-      }
-    }
-    return V::of(out);
-  }
-  return {};
+V join(const std::string& s, const Call& call) {
+  Call by;
+  by.positional.push_back(V::of(s));
+  return *apply_filter("join", call.positional.at(0), by);
 }
 
-std::optional<V> list_method(const V& list, const std::string& name, const Call& call) {
+using TextMethod = V (*)(const std::string& s, const Call& call);
+
+const std::unordered_map<std::string_view, TextMethod>& text_methods() {
+  static const std::unordered_map<std::string_view, TextMethod> table = {
+      {"strip", [](const std::string& s, const Call& c) { return V::of(strip(s, c, true, true)); }},
+      {"lstrip", [](const std::string& s, const Call& c) { return V::of(strip(s, c, true, false)); }},
+      {"rstrip", [](const std::string& s, const Call& c) { return V::of(strip(s, c, false, true)); }},
+      {"upper", [](const std::string& s, const Call&) { return V::of(to_upper(s)); }},
+      {"lower", [](const std::string& s, const Call&) { return V::of(to_lower(s)); }},
+      {"capitalize", [](const std::string& s, const Call&) { return V::of(capitalize(s)); }},
+      {"title",
+       [](const std::string& s, const Call&) {  // a word is a run of letters
+         std::string out;
+         bool inside = false;
+         for (std::string_view point : code_points(s)) {
+           out += inside ? to_lower(std::string(point)) : to_upper(std::string(point));
+           inside = is_letter(point);
+         }
+         return V::of(out);
+       }},
+      {"split", [](const std::string& s, const Call& c) { return split(s, c, false); }},
+      {"rsplit", [](const std::string& s, const Call& c) { return split(s, c, true); }},
+      {"splitlines", [](const std::string& s, const Call&) { return split_lines(s); }},
+      {"startswith", [](const std::string& s, const Call& c) { return V::of(affix(s, c, true)); }},
+      {"endswith", [](const std::string& s, const Call& c) { return V::of(affix(s, c, false)); }},
+      {"replace", [](const std::string& s, const Call& c) { return V::of(replace(s, c)); }},
+      {"find", [](const std::string& s, const Call& c) { return V::of(find(s, c, false)); }},
+      {"rfind", [](const std::string& s, const Call& c) { return V::of(find(s, c, true)); }},
+      {"index", index},
+      {"count", count},
+      {"join", join},
+      {"format", [](const std::string& s, const Call& c) { return V::of(format(s, c)); }},
+      {"isdigit", [](const std::string& s, const Call&) { return all(s, is_digit); }},
+      {"isdecimal", [](const std::string& s, const Call&) { return all(s, is_digit); }},
+      {"isnumeric", [](const std::string& s, const Call&) { return all(s, is_digit); }},
+      {"isalpha", [](const std::string& s, const Call&) { return all(s, is_letter); }},
+      {"isalnum", [](const std::string& s, const Call&) { return all(s, [](std::string_view p) { return is_letter(p) || is_digit(p); }); }},
+      {"isspace", [](const std::string& s, const Call&) { return all(s, begins_with_space); }},
+      {"isupper", [](const std::string& s, const Call&) { return V::of(*apply_test("upper", V::of(s), {})); }},
+      {"islower", [](const std::string& s, const Call&) { return V::of(*apply_test("lower", V::of(s), {})); }},
+      {"removeprefix", [](const std::string& s, const Call& c) { return V::of(s.starts_with(need_text(c, 0)) ? s.substr(c.positional[0].text.size()) : s); }},
+      {"removesuffix", [](const std::string& s, const Call& c) { return V::of(s.ends_with(need_text(c, 0)) ? s.substr(0, s.size() - c.positional[0].text.size()) : s); }},
+  };
+  return table;
+}
+
+V text_method(const V& object, const std::string& name, const Call& call) {
+  V out = text_methods().at(name)(object.text, call);
+  if (out.is(Type::string)) out.flag = object.flag;
+  return out;
+}
+
+// Python's sandbox refuses to change lists and dicts; templates written for llama.cpp do it, so it works here.
+V list_method(const V& list, const std::string& name, const Call& call) {
   Values& items = *list.items;
-  if (name == "append" || name == "extend" || name == "insert" || name == "pop" || name == "remove" || name == "reverse" || name == "sort")
-    if (list.flag) return {};
+  const auto count = static_cast<long long>(items.size());
+  const auto room = [&](size_t more) {
+    if (items.size() + more > static_cast<size_t>(template_max_items)) throw Error("makes a list of more than {} items", template_max_items);
+  };
   if (name == "append") {
+    room(1);
     items.push_back(call.positional.at(0));
     return V::none_value();
   }
   if (name == "extend") {
-    const Values more = *apply_filter("list", call.positional.at(0), {})->items;
+    const Values more = iterate(call.positional.at(0));
+    room(more.size());
     items.insert(items.end(), more.begin(), more.end());
     return V::none_value();
   }
   if (name == "insert") {
-    const long long n = static_cast<long long>(items.size()), at = call.positional.at(0).as_integer();
-    items.insert(items.begin() + static_cast<ptrdiff_t>(std::clamp(at < 0 ? at + n : at, 0LL, n)), call.positional.at(1));
+    room(1);
+    const long long at = call.positional.at(0).as_integer();
+    const V item = call.positional.at(1);
+    items.insert(items.begin() + static_cast<ptrdiff_t>(std::clamp(at < 0 ? at + count : at, 0LL, count)), item);
     return V::none_value();
   }
   if (name == "pop") {
     if (items.empty()) throw Error("pop from empty list");
-    const long long n = static_cast<long long>(items.size()), given = call.positional.empty() ? n - 1 : call.positional[0].as_integer();
-    const long long at = given < 0 ? given + n : given;
-    if (at < 0 || at >= n) throw Error("pop index out of range");
+    const long long given = call.positional.empty() ? count - 1 : call.positional[0].as_integer();
+    const long long at = given < 0 ? given + count : given;
+    if (at < 0 || at >= count) throw Error("pop index out of range");
     V out = items[static_cast<size_t>(at)];
     items.erase(items.begin() + static_cast<ptrdiff_t>(at));
     return out;
@@ -244,72 +311,79 @@ std::optional<V> list_method(const V& list, const std::string& name, const Call&
     std::ranges::reverse(items);
     return V::none_value();
   }
-  if (name == "index") {
-    for (size_t i = 0; i < items.size(); i++)
-      if (equal(items[i], call.positional.at(0))) return V::of(static_cast<long long>(i));
-    throw Error("{} is not in list", call.positional.at(0).repr());
-  }
-  if (name == "count") return V::of(static_cast<long long>(std::ranges::count_if(items, [&](const V& v) { return equal(v, call.positional.at(0)); })));
   if (name == "copy") return V::list(items);
-  return {};
+  const V& wanted = call.positional.at(0);
+  if (name == "count") return V::of(static_cast<long long>(std::ranges::count_if(items, [&](const V& v) { return equal(v, wanted); })));
+  const auto found = std::ranges::find_if(items, [&](const V& v) { return equal(v, wanted); });  // index
+  if (found == items.end()) throw Error("{} is not in list", wanted.repr());
+  return V::of(static_cast<long long>(found - items.begin()));
 }
 
-std::optional<V> dict_method(const V& dict, const std::string& name, const Call& call) {
-  if (name == "get") {
-    if (const V* found = dict.find(call.positional.at(0))) return *found;
-    const V* otherwise = argument(call, 1, "default");
-    return otherwise ? *otherwise : V::none_value();
-  }
+V dict_method(const V& dict, const std::string& name, const Call& call) {
+  V target = dict;
   if (name == "items") return *apply_filter("items", dict, {});
-  if (name == "keys") return *apply_filter("list", dict, {});
+  if (name == "keys") return V::list(iterate(dict));
+  if (name == "copy") return V::dict(*dict.pairs);
   if (name == "values") {
     Values out;
     for (const auto& pair : *dict.pairs) out.push_back(pair.second);
     return V::list(out);
   }
-  V target = dict;
   if (name == "update") {
-    if (!call.positional.empty() && call.positional[0].is(Type::dict))
-      for (const auto& [key, value] : *call.positional[0].pairs) target.set(key, value);
+    if (!call.positional.empty() && call.positional[0].is(Type::dict)) {
+      const V::Pairs more = *call.positional[0].pairs;
+      for (const auto& [key, value] : more) target.set(key, value);
+    }
     for (const auto& [key, value] : call.named) target.set(V::of(key), value);
     return V::none_value();
   }
+  const V key = call.positional.at(0);
+  const V* found = dict.find(key);
+  const V* otherwise = argument(call, 1, "default");
+  if (name == "get") return found ? *found : otherwise ? *otherwise : V::none_value();
   if (name == "setdefault") {
-    if (!dict.find(call.positional.at(0))) target.set(call.positional.at(0), call.positional.size() > 1 ? call.positional[1] : V::none_value());
-    return *dict.find(call.positional.at(0));
+    if (found) return *found;
+    target.set(key, otherwise ? *otherwise : V::none_value());
+    return *dict.find(key);
   }
-  if (name == "pop") {
-    for (auto it = dict.pairs->begin(); it != dict.pairs->end(); ++it)
-      if (equal(it->first, call.positional.at(0))) {
-        V out = it->second;
-        dict.pairs->erase(it);
-        return out;
-      }
-    if (call.positional.size() > 1) return call.positional[1];
-    throw Error("KeyError: {}", call.positional.at(0).repr());
-  }
-  if (name == "copy") return V::dict(*dict.pairs);
-  return {};
+  if (!found && !otherwise) throw Error("KeyError: {}", key.repr());  // pop
+  const V out = found ? *found : *otherwise;
+  std::erase_if(*dict.pairs, [&](const auto& pair) { return equal(pair.first, key); });
+  return out;
 }
+
+bool is_one_of(const std::string& name, std::initializer_list<std::string_view> names) { return std::ranges::find(names, name) != names.end(); }
 
 }  // namespace
 
-std::optional<V> call_method(const V& object, const std::string& name, const Call& call) {
-  try {
-    if (object.is(Type::string)) return text_method(object.text, name, call);
-    if (object.is(Type::list)) return list_method(object, name, call);
-    if (object.is(Type::dict) && !object.flag) return dict_method(object, name, call);
-    return {};
-  } catch (const std::out_of_range&) {
-    throw Error("{}() needs more arguments", name);
-  }
+std::string to_upper(const std::string& text) { return change_case(text, utf8proc_toupper, true); }
+std::string to_lower(const std::string& text) { return change_case(text, utf8proc_tolower, false); }
+
+std::string capitalize(const std::string& text) {
+  if (text.empty()) return text;
+  const size_t first = utf8_step(text);
+  return to_upper(text.substr(0, first)) + to_lower(text.substr(first));
 }
 
 bool has_method(const V& object, const std::string& name) {
-  if (!object.is(Type::dict) || object.flag) return false;
-  for (const char* known : {"get", "items", "keys", "values", "update", "setdefault", "pop", "copy"})
-    if (name == known) return true;
-  return false;
+  switch (object.type) {
+    case Type::string: return text_methods().contains(name);
+    case Type::list:
+      if (is_one_of(name, {"index", "count"})) return true;
+      return !object.flag && is_one_of(name, {"append", "extend", "insert", "pop", "reverse", "copy"});
+    case Type::dict: return !object.flag && is_one_of(name, {"get", "items", "keys", "values", "update", "setdefault", "pop", "copy"});
+    default: return false;
+  }
+}
+
+std::optional<V> call_method(const V& object, const std::string& name, const Call& call) {
+  if (!has_method(object, name)) return {};
+  try {
+    if (object.is(Type::string)) return text_method(object, name, call);
+    return object.is(Type::list) ? list_method(object, name, call) : dict_method(object, name, call);
+  } catch (const std::out_of_range&) {
+    throw Error("{}() needs more arguments", name);
+  }
 }
 
 }  // namespace moiety

@@ -1,5 +1,7 @@
 #include "text/template_value.h"
 
+#include <utf8proc.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -33,9 +35,9 @@ V V::of(double d) {
   v.type = Type::floating, v.number = d;
   return v;
 }
-V V::of(std::string s) {
+V V::of(std::string s, bool markup) {
   V v;
-  v.type = Type::string, v.text = std::move(s);
+  v.type = Type::string, v.text = std::move(s), v.flag = markup;
   return v;
 }
 V V::list(Values items, bool tuple) {
@@ -59,26 +61,37 @@ V V::undefined(std::string name) {
   return v;
 }
 
-V V::from_json(const nlohmann::ordered_json& j) {
+namespace {
+
+void check_depth(int depth) {
+  if (depth > template_max_nesting) throw Error("values nest more than {} deep", template_max_nesting);
+}
+
+V value_of(const nlohmann::ordered_json& j, int depth) {
+  check_depth(depth);
   switch (j.type()) {
-    case nlohmann::json::value_t::boolean: return of(j.get<bool>());
+    case nlohmann::json::value_t::boolean: return V::of(j.get<bool>());
     case nlohmann::json::value_t::number_integer:
-    case nlohmann::json::value_t::number_unsigned: return of(static_cast<long long>(j.get<int64_t>()));
-    case nlohmann::json::value_t::number_float: return of(j.get<double>());
-    case nlohmann::json::value_t::string: return of(j.get<std::string>());
+    case nlohmann::json::value_t::number_unsigned: return V::of(static_cast<long long>(j.get<int64_t>()));
+    case nlohmann::json::value_t::number_float: return V::of(j.get<double>());
+    case nlohmann::json::value_t::string: return V::of(j.get<std::string>());
     case nlohmann::json::value_t::array: {
       Values items;
-      for (const auto& item : j) items.push_back(from_json(item));
-      return list(std::move(items));
+      for (const auto& item : j) items.push_back(value_of(item, depth + 1));
+      return V::list(std::move(items));
     }
     case nlohmann::json::value_t::object: {
-      Pairs pairs;
-      for (const auto& [key, value] : j.items()) pairs.emplace_back(of(key), from_json(value));
-      return dict(std::move(pairs));
+      V::Pairs pairs;
+      for (const auto& [key, value] : j.items()) pairs.emplace_back(V::of(key), value_of(value, depth + 1));
+      return V::dict(std::move(pairs));
     }
-    default: return none_value();
+    default: return V::none_value();
   }
 }
+
+}  // namespace
+
+V V::from_json(const nlohmann::ordered_json& j) { return value_of(j, 0); }
 
 const char* V::type_name() const {
   constexpr const char* names[] = {"undefined", "None", "bool", "int", "float", "str", "list", "dict", "function"};
@@ -116,16 +129,27 @@ std::string float_text(double d) {
   return out;
 }
 
+// What Python's repr shows as itself: no controls, no spaces but one, nothing unassigned.
+bool printable(uint32_t c) {
+  if (c == ' ') return true;
+  const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
+  return category != UTF8PROC_CATEGORY_CN && category < UTF8PROC_CATEGORY_ZS;
+}
+
 std::string quoted(const std::string& s) {
   const char quote = s.find('\'') != std::string::npos && s.find('"') == std::string::npos ? '"' : '\'';
   std::string out(1, quote);
-  for (char c : s) {
-    if (c == quote || c == '\\') (out += '\\') += c;
+  for (std::string_view point : code_points(s)) {
+    const uint32_t c = utf8_code_point(point);
+    if (utf8_length(point) == 0) out += point;
+    else if (c == static_cast<unsigned char>(quote) || c == '\\') (out += '\\') += point;
     else if (c == '\n') out += "\\n";
     else if (c == '\r') out += "\\r";
     else if (c == '\t') out += "\\t";
-    else if (static_cast<unsigned char>(c) < 32 || c == 127) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    else out += c;
+    else if (printable(c)) out += point;
+    else if (c < 0x100) out += fmt::format("\\x{:02x}", c);
+    else if (c < 0x10000) out += fmt::format("\\u{:04x}", c);
+    else out += fmt::format("\\U{:08x}", c);
   }
   return out + quote;
 }
@@ -151,6 +175,55 @@ std::string json_string(const std::string& s, bool ensure_ascii) {
 
 }  // namespace
 
+namespace {
+
+void write_repr(const V& v, std::string& out, int depth) {
+  check_depth(depth);
+  if (out.size() > template_max_output) throw Error("writes too much");
+  switch (v.type) {
+    case Type::undefined: out += "Undefined"; return;
+    case Type::none: out += "None"; return;
+    case Type::boolean: out += v.flag ? "True" : "False"; return;
+    case Type::integer: out += std::to_string(v.integer); return;
+    case Type::floating: out += float_text(v.number); return;
+    case Type::string: out += v.flag ? "Markup(" + quoted(v.text) + ")" : quoted(v.text); return;
+    case Type::function: out += "<function>"; return;
+    case Type::list: {
+      out += v.flag ? "(" : "[";
+      for (size_t i = 0; i < v.items->size(); i++) {
+        if (i) out += ", ";
+        write_repr((*v.items)[i], out, depth + 1);
+      }
+      if (v.flag && v.items->size() == 1) out += ",";
+      out += v.flag ? ")" : "]";
+      return;
+    }
+    case Type::dict: {
+      out += v.flag ? "<Namespace {" : "{";
+      for (size_t i = 0; i < v.pairs->size(); i++) {
+        if (i) out += ", ";
+        write_repr((*v.pairs)[i].first, out, depth + 1);
+        out += ": ";
+        write_repr((*v.pairs)[i].second, out, depth + 1);
+      }
+      out += v.flag ? "}>" : "}";
+      return;
+    }
+  }
+}
+
+size_t walk(const V& v, size_t limit, int depth) {
+  check_depth(depth);
+  size_t out = 1 + v.text.size() / 64;
+  if (v.is(Type::list))
+    for (auto item = v.items->begin(); item != v.items->end() && out < limit; ++item) out += walk(*item, limit - out, depth + 1);
+  if (v.is(Type::dict))
+    for (auto pair = v.pairs->begin(); pair != v.pairs->end() && out < limit; ++pair) out += 1 + walk(pair->second, limit - out, depth + 1);
+  return out;
+}
+
+}  // namespace
+
 std::string V::str() const {
   if (type == Type::string) return text;
   if (type == Type::undefined) return "";
@@ -158,28 +231,12 @@ std::string V::str() const {
 }
 
 std::string V::repr() const {
-  switch (type) {
-    case Type::undefined: return "Undefined";
-    case Type::none: return "None";
-    case Type::boolean: return flag ? "True" : "False";
-    case Type::integer: return std::to_string(integer);
-    case Type::floating: return float_text(number);
-    case Type::string: return quoted(text);
-    case Type::function: return "<function>";
-    case Type::list: {
-      std::string out = flag ? "(" : "[";
-      for (size_t i = 0; i < items->size(); i++) out += (i ? ", " : "") + (*items)[i].repr();
-      if (flag && items->size() == 1) out += ",";
-      return out + (flag ? ")" : "]");
-    }
-    case Type::dict: {
-      std::string out = flag ? "<Namespace {" : "{";
-      for (size_t i = 0; i < pairs->size(); i++) out += (i ? ", " : "") + (*pairs)[i].first.repr() + ": " + (*pairs)[i].second.repr();
-      return out + (flag ? "}>" : "}");
-    }
-  }
-  return "";
+  std::string out;
+  write_repr(*this, out, 0);
+  return out;
 }
+
+size_t V::cost(size_t limit) const { return walk(*this, limit, 0); }
 
 const V* V::find(const V& key) const {
   for (const auto& [name, value] : *pairs)
@@ -196,36 +253,55 @@ void V::set(const V& key, V value) {
   pairs->emplace_back(key, std::move(value));
 }
 
-bool equal(const V& a, const V& b) {
-  if (a.is_number() && b.is_number()) return a.as_number() == b.as_number();
+namespace {
+
+bool same(const V& a, const V& b, int depth) {
+  check_depth(depth);
+  if (a.is_number() && b.is_number()) {
+    if (a.is(Type::floating) || b.is(Type::floating)) return a.as_number() == b.as_number();
+    return a.as_integer() == b.as_integer();
+  }
   if (a.type != b.type) return false;
   switch (a.type) {
     case Type::string: return a.text == b.text;
     case Type::list:
-      return a.items->size() == b.items->size() && std::equal(a.items->begin(), a.items->end(), b.items->begin(), [](const V& x, const V& y) { return equal(x, y); });
+      return a.flag == b.flag && std::ranges::equal(*a.items, *b.items, [&](const V& x, const V& y) { return same(x, y, depth + 1); });
     case Type::dict:
+      if (a.flag || b.flag) return a.pairs == b.pairs;
       if (a.pairs->size() != b.pairs->size()) return false;
       return std::ranges::all_of(*a.pairs, [&](const auto& p) {
         const V* other = b.find(p.first);
-        return other && equal(p.second, *other);
+        return other && same(p.second, *other, depth + 1);
       });
     case Type::function: return a.function == b.function;
     default: return true;
   }
 }
 
-std::optional<int> order(const V& a, const V& b) {
-  if (a.is_number() && b.is_number()) return a.as_number() < b.as_number() ? -1 : a.as_number() > b.as_number() ? 1 : 0;
-  if (a.is(Type::string) && b.is(Type::string)) return a.text < b.text ? -1 : a.text > b.text ? 1 : 0;
-  if (a.is(Type::list) && b.is(Type::list)) {
-    for (size_t i = 0; i < std::min(a.items->size(), b.items->size()); i++) {
-      const auto first = order((*a.items)[i], (*b.items)[i]);
-      if (!first || *first != 0) return first;
-    }
-    return a.items->size() < b.items->size() ? -1 : a.items->size() > b.items->size() ? 1 : 0;
-  }
-  return {};
+template <class T>
+int sign_of_difference(const T& a, const T& b) {
+  return a < b ? -1 : b < a ? 1 : 0;
 }
+
+std::optional<int> compare(const V& a, const V& b, int depth) {
+  check_depth(depth);
+  if (a.is_number() && b.is_number()) {
+    if (a.is(Type::floating) || b.is(Type::floating)) return sign_of_difference(a.as_number(), b.as_number());
+    return sign_of_difference(a.as_integer(), b.as_integer());
+  }
+  if (a.is(Type::string) && b.is(Type::string)) return sign_of_difference(a.text, b.text);
+  if (!a.is(Type::list) || !b.is(Type::list) || a.flag != b.flag) return {};
+  for (size_t i = 0; i < std::min(a.items->size(), b.items->size()); i++) {
+    if (same((*a.items)[i], (*b.items)[i], depth + 1)) continue;
+    return compare((*a.items)[i], (*b.items)[i], depth + 1);
+  }
+  return sign_of_difference(a.items->size(), b.items->size());
+}
+
+}  // namespace
+
+bool equal(const V& a, const V& b) { return same(a, b, 0); }
+std::optional<int> order(const V& a, const V& b) { return compare(a, b, 0); }
 
 bool contains(const V& container, const V& item) {
   switch (container.type) {
@@ -239,36 +315,58 @@ bool contains(const V& container, const V& item) {
   }
 }
 
-std::string to_json(const V& v, const JsonStyle& style, int level) {
+namespace {
+
+void write_json(const V& v, const JsonStyle& style, int level, std::string& out) {
+  check_depth(level);
+  if (out.size() > template_max_output) throw Error("writes too much");
   const std::string separator = !style.item_separator.empty() ? style.item_separator : style.indent >= 0 ? "," : ", ";
-  const auto line = [&](int at) { return style.indent >= 0 ? "\n" + std::string(static_cast<size_t>(style.indent * at), ' ') : std::string(); };
+  const auto line = [&](int at) {
+    if (style.indent >= 0) (out += '\n').append(static_cast<size_t>(style.indent * at), ' ');
+  };
   switch (v.type) {
-    case Type::none: return "null";
-    case Type::boolean: return v.flag ? "true" : "false";
-    case Type::integer: return std::to_string(v.integer);
-    case Type::floating: return std::isnan(v.number) ? "NaN" : std::isinf(v.number) ? (v.number < 0 ? "-Infinity" : "Infinity") : float_text(v.number);
-    case Type::string: return json_string(v.text, style.ensure_ascii);
+    case Type::none: out += "null"; return;
+    case Type::boolean: out += v.flag ? "true" : "false"; return;
+    case Type::integer: out += std::to_string(v.integer); return;
+    case Type::floating: out += std::isnan(v.number) ? "NaN" : std::isinf(v.number) ? (v.number < 0 ? "-Infinity" : "Infinity") : float_text(v.number); return;
+    case Type::string: out += json_string(v.text, style.ensure_ascii); return;
     case Type::list: {
-      if (v.items->empty()) return "[]";
-      std::string out = "[";
-      for (size_t i = 0; i < v.items->size(); i++) out += (i ? separator : "") + line(level + 1) + to_json((*v.items)[i], style, level + 1);
-      return out + line(level) + "]";
+      out += '[';
+      for (size_t i = 0; i < v.items->size(); i++) {
+        if (i) out += separator;
+        line(level + 1);
+        write_json((*v.items)[i], style, level + 1, out);
+      }
+      if (!v.items->empty()) line(level);
+      out += ']';
+      return;
     }
     case Type::dict: {
-      if (v.pairs->empty()) return "{}";
       std::vector<const std::pair<V, V>*> sorted;
       for (const auto& pair : *v.pairs) sorted.push_back(&pair);
       if (style.sort_keys) std::ranges::stable_sort(sorted, {}, [](const auto* p) { return p->first.str(); });
-      std::string out = "{";
+      out += '{';
       for (size_t i = 0; i < sorted.size(); i++) {
         const V& key = sorted[i]->first;
-        out += (i ? separator : "") + line(level + 1) + json_string(key.is(Type::string) ? key.text : to_json(key, style), style.ensure_ascii) +
-               style.key_separator + to_json(sorted[i]->second, style, level + 1);
+        if (i) out += separator;
+        line(level + 1);
+        out += json_string(key.is(Type::string) ? key.text : to_json(key, style), style.ensure_ascii) + style.key_separator;
+        write_json(sorted[i]->second, style, level + 1, out);
       }
-      return out + line(level) + "}";
+      if (!sorted.empty()) line(level);
+      out += '}';
+      return;
     }
     default: throw Error("Object of type {} is not JSON serializable", v.is(Type::undefined) ? "Undefined" : v.type_name());
   }
+}
+
+}  // namespace
+
+std::string to_json(const V& v, const JsonStyle& style) {
+  std::string out;
+  write_json(v, style, 0, out);
+  return out;
 }
 
 std::vector<std::string_view> code_points(std::string_view text) {
@@ -290,9 +388,78 @@ const V* argument(const TemplateCall& call, size_t position, std::string_view na
 
 V attribute_of(const V& object, const std::string& name) {
   if (object.is(Type::undefined)) throw Error("'{}' is undefined", object.text);
+  if (has_method(object, name)) return bound_method(object, name);
   if (object.is(Type::dict))
     if (const V* value = object.find(V::of(name))) return *value;
   return V::undefined(name);
+}
+
+V item_of(const V& object, const V& key) {
+  if (object.is(Type::undefined)) throw Error("'{}' is undefined", object.text);
+  if (object.is(Type::dict))
+    if (const V* found = object.find(key)) return *found;
+  if (key.is(Type::string) && has_method(object, key.text)) return bound_method(object, key.text);
+  if ((object.is(Type::list) || object.is(Type::string)) && key.is_number() && !key.is(Type::floating)) {
+    const auto points = object.is(Type::string) ? code_points(object.text) : std::vector<std::string_view>();
+    const auto count = static_cast<long long>(object.is(Type::string) ? points.size() : object.items->size());
+    const long long i = key.as_integer() < 0 ? key.as_integer() + count : key.as_integer();
+    if (i >= 0 && i < count) return object.is(Type::list) ? (*object.items)[static_cast<size_t>(i)] : V::of(std::string(points[static_cast<size_t>(i)]), object.flag);
+  }
+  return V::undefined(key.str());
+}
+
+V bound_method(const V& object, const std::string& name) {
+  return V::callable([object, name](const TemplateCall& call) { return *call_method(object, name, call); });
+}
+
+Values iterate(const V& v) {
+  switch (v.type) {
+    case Type::list: return *v.items;
+    case Type::dict: {
+      Values keys;
+      for (const auto& pair : *v.pairs) keys.push_back(pair.first);
+      return keys;
+    }
+    case Type::string: {
+      Values out;
+      for (std::string_view point : code_points(v.text)) out.push_back(V::of(std::string(point)));
+      return out;
+    }
+    case Type::undefined: return {};
+    default: throw Error("'{}' object is not iterable", v.type_name());
+  }
+}
+
+V attribute_path(V value, const V& path) {
+  if (path.is(Type::integer)) {
+    if (!value.is(Type::list)) return V::undefined("");
+    const long long n = static_cast<long long>(value.items->size()), i = path.integer < 0 ? path.integer + n : path.integer;
+    return i >= 0 && i < n ? (*value.items)[static_cast<size_t>(i)] : V::undefined("");
+  }
+  const std::string names = path.str();
+  for (size_t at = 0; at <= names.size();) {
+    const size_t dot = std::min(names.find('.', at), names.size());
+    const std::string name = names.substr(at, dot - at);
+    if (!name.empty() && std::ranges::all_of(name, [](unsigned char c) { return std::isdigit(c); }))
+      value = attribute_path(value, V::of(static_cast<long long>(std::strtoll(name.c_str(), nullptr, 10))));
+    else
+      value = attribute_of(value, name);
+    at = dot + 1;
+  }
+  return value;
+}
+
+std::string escape_html(const std::string& s) {
+  std::string out;
+  for (char c : s) {
+    if (c == '&') out += "&amp;";
+    else if (c == '<') out += "&lt;";
+    else if (c == '>') out += "&gt;";
+    else if (c == '"') out += "&#34;";
+    else if (c == '\'') out += "&#39;";
+    else out += c;
+  }
+  return out;
 }
 
 }  // namespace moiety
