@@ -110,7 +110,7 @@ def randomise(model, sp, seed):
             elif n.endswith("_bias"):
                 v = 0.2 * rn(p)
             else:
-                fan = p.shape[-1]
+                fan = max(1, p.shape[-1])  # no shared experts: no columns
                 if p.ndim == 3 and sp["model_type"] in ("gpt_oss", "llama4_text") and "experts" in n:
                     fan = p.shape[1]
                 gain = 1.0

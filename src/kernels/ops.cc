@@ -41,6 +41,7 @@ float sigmoid(float x) { return 1 / (1 + std::exp(-x)); }
 float silu(float x) { return x / (1 + std::exp(-x)); }
 float gelu(float x) { return 0.5f * x * (1 + std::erf(x * 0.70710678f)); }
 float gelu_tanh(float x) { return 0.5f * x * (1 + std::tanh(0.79788456f * (x + 0.044715f * x * x * x))); }
+float gelu_quick(float x) { return x * sigmoid(1.702f * x); }
 float softplus(float x) { return x > 20 ? x : std::log1p(std::exp(x)); }
 
 void add(std::span<float> x, std::span<const float> y) {

@@ -18,6 +18,7 @@ float sigmoid(float x);
 float silu(float x);
 float gelu(float x);       // by erf
 float gelu_tanh(float x);  // by the tanh approximation
+float gelu_quick(float x);  // x sigmoid(1.702 x)
 float softplus(float x);
 
 void add(std::span<float> x, std::span<const float> y);                   // x += y

@@ -157,7 +157,7 @@ std::vector<std::string> Checkpoint::unclaimed() const {
   std::vector<std::string> notes;
   std::unordered_map<std::string, size_t> skipped;
   for (const Tensor& tensor : tensors()) {
-    if (claimed_.contains(tensor.name)) continue;
+    if (claimed_.contains(tensor.name) || tensor.count() == 0) continue;  // no shared experts: matrices without rows
     if (const char* kind = known_extra(tensor.name, config_)) skipped[kind]++;
     else if (tensor.name == "lm_head.weight" && config_.tied_output) skipped["a second copy of the tied output head"]++;
     else

@@ -13,7 +13,7 @@ enum class NormKind : uint8_t { rms, layer };               // layer: subtracts 
 enum class NormPlacement : uint8_t { pre, post, sandwich,  // sandwich: before and after each of mixer and FFN
                                      parallel };            // one norm feeds mixer and FFN, both are added at once
 enum class QkNorm : uint8_t { none, per_head, whole, l2 };  // whole: over all heads together; l2: no weight
-enum class Activation : uint8_t { silu, gelu, gelu_tanh, relu, clamped_swiglu };
+enum class Activation : uint8_t { silu, gelu, gelu_tanh, gelu_quick, relu, relu_squared, clamped_swiglu };
 enum class Mixer : uint8_t { attention, latent_attention, expert_attention, short_convolution, gated_delta, kimi_delta };
 enum class Mask : uint8_t { causal, window, chunk };
 enum class OutputGate : uint8_t { none, in_query,  // the q projection gives query and gate, head by head
@@ -22,9 +22,10 @@ enum class OutputGate : uint8_t { none, in_query,  // the q projection gives que
 
 // Rotary position embedding. Formulas: model/rope.cc.
 struct Rope {
-  enum class Scaling : uint8_t { none, linear, dynamic, llama3, yarn, longrope };
+  enum class Scaling : uint8_t { none, linear, dynamic, llama3, yarn, longrope, proportional };
   double theta = 10000;
-  uint32_t size = 0;         // numbers of a head that rotate (the first ones; in latent attention the rope part)
+  uint32_t size = 0;           // numbers of a head that rotate (the first ones; in latent attention the rope part)
+  uint32_t exponent_size = 0;  // frequency i is theta^(-2i / this); 0: size. Others where a share of the head is odd.
   bool interleaved = false;  // pairs (2i, 2i+1) instead of (i, i + size/2): as the weights of this checkpoint lie
   Scaling scaling = Scaling::none;
   double factor = 1;
@@ -35,6 +36,7 @@ struct Rope {
   bool truncate = true;                  // yarn: correction range rounded to whole dimensions
   double attention_factor = 1;           // multiplies cosines and sines; longrope: for short lengths
   double long_attention_factor = 1;      // longrope: above original_context
+  double proportion = 1;             // proportional: the share of frequencies that is not zero
   std::vector<double> short_factors, long_factors;  // longrope; llama3 from GGUF comes as short_factors = long_factors
 };
 
@@ -51,6 +53,8 @@ struct RouterConfig {
   bool choice_bias = false;     // a correction bias per expert, for the choice only
   bool renorm = false;          // chosen weights divided by their sum
   double renorm_epsilon = 0;    // added to that sum
+  double renorm_floor = 0;      // that sum is at least this
+  double renorm_power = 1;      // divided by the sum of the weights to this power, and its root
   double scale = 1;             // times the weights, at the end
   double jitter = 0;            // sparsemixer's epsilon
 };
@@ -88,6 +92,7 @@ struct Config {
   uint32_t d_model = 0, vocab = 0, context = 0;  // context: trained length
   NormKind norm = NormKind::rms;
   float norm_epsilon = 1e-6f;
+  float output_norm_epsilon = 1e-6f;  // of the norm before the output head
   NormPlacement placement = NormPlacement::pre;
   Activation activation = Activation::silu;
   float swiglu_limit = 7, swiglu_alpha = 1.702f;  // clamped_swiglu

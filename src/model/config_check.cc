@@ -21,7 +21,8 @@ void check_site(const SiteConfig& s, const std::string& origin, uint32_t layer) 
   if (s.router.groups > 1) {
     if (ids % s.router.groups != 0) throw Error("{}: {} experts do not divide into {} groups", origin, ids, s.router.groups);
     check_range(origin, "the number of chosen groups", s.router.top_groups, 1, s.router.groups);
-    if (uint64_t{s.router.top_groups} * (ids / s.router.groups) < s.router.top_k)
+    // Ranked by their largest score alone (DeepSeek-V2), what is missing counts with weight 0 there and is not chosen here: the same sum.
+    if (s.router.group_rank == RouterConfig::GroupRank::sum2 && uint64_t{s.router.top_groups} * (ids / s.router.groups) < s.router.top_k)
       throw Error("{}: {} groups of {} experts hold fewer than the {} that are chosen", origin, s.router.top_groups,
                   ids / s.router.groups, s.router.top_k);
   }

@@ -66,7 +66,10 @@ class Translator {
     vocabulary();
     rope();
     presence();
+    windows();
     family_keys();
+    experts();
+    silence();
     ids();
     return j_;
   }
@@ -74,6 +77,7 @@ class Translator {
  private:
   std::string at(const std::string& key) const { return arch_ + "." + key; }
   bool has(const std::string& tensor) const { return file_.find(tensor) != nullptr; }
+  static std::string block(int64_t i) { return "blk." + std::to_string(i) + "."; }
   int64_t need(const char* key) const {
     if (auto value = m_.integer(at(key))) return *value;
     throw Error("{}: key {} is missing", file_.path().string(), at(key));
@@ -135,8 +139,13 @@ class Translator {
     }
     if (auto original = m_.integer(at("rope.scaling.original_context_length")); original && !s.is_null())
       s["original_max_position_embeddings"] = *original;
-    if (auto attention = m_.number(at("rope.scaling.attn_factor")); attention && !s.is_null()) s["attention_factor"] = *attention;
-    if (!s.is_null()) j_["rope_scaling"] = s;
+    if (auto attention = m_.number(at("rope.scaling.attn_factor")); attention && !s.is_null()) {
+      // llama.cpp multiplies yarn's own factor by it.
+      const bool yarn = s["rope_type"] == "yarn" && factor > 1;
+      s["attention_factor"] = *attention * (yarn ? 0.1 * std::log(factor) + 1 : 1.0);
+    }
+    if (s.is_null()) s = {{"rope_type", "default"}};  // a family may scale by itself where nothing is said
+    j_["rope_scaling"] = s;
     const auto rotating = m_.integer(at("rope.dimension_count"));
     if (!rotating) return;
     if (m_.find(at("attention.kv_lora_rank"))) j_["qk_rope_head_dim"] = *rotating;
@@ -151,19 +160,95 @@ class Translator {
 
   // What llama.cpp tells by tensors that are there or not.
   void presence() {
-    const std::string first = "blk." + std::to_string(first_attention()) + ".";
-    if (has(first + "attn_q.bias") || has(first + "attn_qkv.bias")) j_["attention_bias"] = j_["qkv_bias"] = true;
-    else j_["qkv_bias"] = false;
-    if (has("blk.0.ffn_gate.bias") || has("blk.0.ffn_up.bias")) j_["mlp_bias"] = true;
-    if (has("output.bias")) j_["lm_head_bias"] = true;
+    const std::string first = block(first_attention());
+    bool attention_bias = false;
+    for (const char* name : {"attn_q.bias", "attn_qkv.bias", "attn_q_a.bias", "attn_kv_a_mqa.bias"}) attention_bias |= has(first + name);
+    j_["attention_bias"] = j_["qkv_bias"] = attention_bias;
+    const bool ffn_bias = has("blk.0.ffn_gate.bias") || has("blk.0.ffn_up.bias");
+    j_["mlp_bias"] = ffn_bias;
+    j_["use_bias"] = attention_bias || ffn_bias;
+    j_["lm_head_bias"] = has("output.bias");
+    bool conv_bias = false, choice_bias = false;
+    for (int64_t i = 0; i < layers_; i++) {
+      conv_bias |= has(block(i) + "shortconv.in_proj.bias");
+      choice_bias |= has(block(i) + "exp_probs_b.bias");
+    }
+    j_["conv_bias"] = conv_bias, j_["use_expert_bias"] = choice_bias;
     if (has(first + "attn_q_norm.weight")) j_["use_qk_norm"] = true;
     else if (arch_ == "glm4moe" || arch_ == "hunyuan-moe" || arch_ == "minimax-m2") j_["use_qk_norm"] = false;
   }
 
   int64_t first_attention() const {
-    for (int64_t i = 0; i < layers_; i++)
-      if (has("blk." + std::to_string(i) + ".attn_q.weight") || has("blk." + std::to_string(i) + ".attn_qkv.weight")) return i;
+    for (const char* name : {"attn_q.weight", "attn_kv_a_mqa.weight", "attn_qkv.weight"})
+      for (int64_t i = 0; i < layers_; i++)
+        if (has(block(i) + name) && !has(block(i) + "ssm_a")) return i;
     return 0;
+  }
+
+  // Which layers have a window: a period, or a flag for each layer. Where llama.cpp knows no window for a family, its key means nothing.
+  void windows() {
+    const std::string key = at("attention.sliding_window_pattern");
+    const bool windowed = arch_ == "gemma3" || arch_ == "gpt-oss" || arch_ == "cohere2moe" || arch_ == "exaone-moe" || arch_ == "afmoe";
+    if (!windowed) j_["sliding_window"] = nullptr;
+    if (!windowed || !m_.find(key)) return;
+    const std::vector<int64_t> pattern = *m_.integers(key);
+    const bool by_layer = std::holds_alternative<MetaArray>(*m_.find(key));
+    if (pattern.empty() || (by_layer && pattern.size() < static_cast<size_t>(layers_)))
+      throw Error("{}: key {} has {} entries for {} layers", file_.path().string(), key, pattern.size(), layers_);
+    json types = json::array();
+    for (int64_t i = 0; i < layers_; i++) {
+      const int64_t period = std::max<int64_t>(pattern[0], 1);
+      const bool local = by_layer ? pattern[static_cast<size_t>(i)] != 0 : arch_ == "cohere2moe" ? i % period != 0 : (i + 1) % period != 0;
+      types.push_back(local ? "sliding_attention" : "full_attention");
+    }
+    j_["layer_types"] = types;
+  }
+
+  bool sparse(int64_t layer) const { return has(block(layer) + "ffn_gate_inp.weight"); }
+
+  // Rows of a matrix of the first layer that has it; of one expert, where it is a stack.
+  std::optional<uint64_t> rows_of(const char* name) const {
+    for (int64_t i = 0; i < layers_; i++)
+      if (const Tensor* tensor = file_.find(block(i) + name); tensor && tensor->shape.size() >= 2) return tensor->shape[tensor->shape.size() - 2];
+    return {};
+  }
+
+  // Widths and places of experts are those of the tensors: not every file has all keys.
+  void experts() {
+    if (j_.value("num_experts", int64_t{0}) == 0) return;
+    const std::string model = j_["model_type"];
+    if (!j_.contains("moe_intermediate_size"))
+      for (const char* name : {"ffn_gate_exps.weight", "ffn_gate.0.weight"})
+        if (const auto width = rows_of(name)) j_["moe_intermediate_size"] = *width;
+    const uint64_t shared = rows_of("ffn_gate_shexp.weight").value_or(0), width = j_.value("moe_intermediate_size", uint64_t{0});
+    if (model == "qwen2_moe" || model == "qwen3_next") j_["shared_expert_intermediate_size"] = shared;
+    else if (model == "granitemoeshared") j_["shared_intermediate_size"] = shared;
+    else if (width) j_["n_shared_experts"] = j_["num_shared_experts"] = j_["moe_num_shared_experts"] = shared / width;
+    json dense = json::array(), with = json::array(), kinds = json::array();
+    for (int64_t i = 0; i < layers_; i++) {
+      (sparse(i) ? with : dense).push_back(i);
+      kinds.push_back(sparse(i) ? "sparse" : "dense");
+    }
+    if (model == "qwen2_moe" || model == "qwen3_moe" || model == "qwen3_next") j_["mlp_only_layers"] = dense;
+    if (model == "llama4_text") j_["moe_layers"] = with;
+    if (model == "exaone_moe" || model == "cohere2_moe" || model == "bailing_hybrid") j_["mlp_layer_types"] = kinds;
+    if (model == "ernie4_5_moe" && !with.empty()) j_["moe_layer_start_index"] = with.front(), j_["moe_layer_end_index"] = with.back();
+    if (!j_.contains("norm_topk_prob"))
+      j_["norm_topk_prob"] = model == "qwen3_moe" || model == "glm4_moe" || model == "qwen3_next" || model == "lfm2_moe";
+  }
+
+  // What a key that is not there means to llama.cpp, where it means something else in config.json.
+  void silence() {
+    const std::string model = j_["model_type"];
+    const json otherwise = {{"rope_theta", 10000},  {"head_dim", nullptr},          {"num_key_value_heads", nullptr}, {"q_lora_rank", nullptr},
+                            {"n_group", 1},         {"topk_group", 1},              {"first_k_dense_replace", 0},     {"num_dense_layers", 0},
+                            {"n_shared_experts", 0}, {"num_shared_experts", 0},     {"moe_num_shared_experts", 0},    {"routed_scaling_factor", 1}};
+    for (const auto& [key, value] : otherwise.items())
+      if (!j_.contains(key)) j_[key] = value;
+    if (j_["routed_scaling_factor"] == 0) j_["routed_scaling_factor"] = 1;
+    j_["route_scale"] = j_["routed_scaling_factor"];
+    if (model.starts_with("granite") && !j_.contains("attention_multiplier"))
+      j_["attention_multiplier"] = 1 / std::sqrt(m_.number(at("attention.key_length")).value_or(double(j_["hidden_size"]) / double(j_["num_attention_heads"])));
   }
 
   void family_keys() {
@@ -172,15 +257,13 @@ class Translator {
     if (auto scale = m_.number(at("embedding_scale"))) j_["embedding_multiplier"] = *scale;
     if (auto scale = m_.number(at("residual_scale"))) j_["residual_multiplier"] = *scale;
     if (auto scale = m_.number(at("logit_scale"))) j_[model == "cohere2_moe" ? "logit_scale" : "logits_scaling"] = *scale;
-    if (model == "llama" || model == "mixtral") j_.erase("sliding_window");
-    if (model == "qwen3_moe" || model == "glm4_moe") j_["norm_topk_prob"] = j_.value("norm_topk_prob", true);
     if (model.starts_with("deepseek")) {
       const int64_t full = m_.integer(at("attention.key_length_mla")).value_or(need("attention.key_length"));
       j_["qk_nope_head_dim"] = full - j_.value("qk_rope_head_dim", int64_t{64});
       j_["v_head_dim"] = m_.integer(at("attention.value_length_mla")).value_or(need("attention.value_length"));
       j_["num_key_value_heads"] = j_["num_attention_heads"];
       j_["n_routed_experts"] = j_.value("num_experts", 0);
-      if (j_.value("q_lora_rank", 0) == 0) j_.erase("q_lora_rank");
+      if (j_.value("q_lora_rank", 0) == 0) j_["q_lora_rank"] = nullptr;
       j_["topk_method"] = j_.value("n_group", 1) > 1 ? "group_limited_greedy" : "greedy";
       j_.erase("head_dim");
     }
@@ -197,7 +280,6 @@ class Translator {
     if (model == "llama4_text") {
       j_["intermediate_size_mlp"] = j_["intermediate_size"];
       j_["intermediate_size"] = j_["moe_intermediate_size"];
-      j_.erase("sliding_window");
       j_["use_qk_norm"] = j_.value("num_experts", 0) != 128;
     }
     if (model == "hunyuan_v1_moe") {
@@ -210,11 +292,11 @@ class Translator {
                           {"ffn_hidden_size", j_["intermediate_size"]}, {"moe_normalize_expert_weights", 1.0}};
     }
     if (model == "cohere2_moe") {
+      j_["expert_selection_fn"] = m_.integer(at("expert_gating_func")).value_or(2) == 2 ? "sigmoid" : "softmax";
       j_["prefix_dense_intermediate_size"] = j_["intermediate_size"];
       j_["intermediate_size"] = j_["moe_intermediate_size"];
     }
     if (model == "ernie4_5_moe") {
-      j_["moe_layer_start_index"] = j_.value("first_k_dense_replace", 0);
       j_["moe_layer_interval"] = j_.value("interleave_moe_layer_step", 1);
       j_.erase("interleave_moe_layer_step");
       j_.erase("first_k_dense_replace");
@@ -223,17 +305,19 @@ class Translator {
     if (model == "lfm2_moe") {
       json full = json::array();
       for (int64_t i = 0; i < layers_; i++)
-        if (has("blk." + std::to_string(i) + ".attn_q.weight")) full.push_back(i);
+        if (has(block(i) + "attn_q.weight")) full.push_back(i);
       j_["full_attn_idxs"] = full;
-      j_["num_dense_layers"] = j_.value("first_k_dense_replace", 0);
     }
+    if (model == "lfm2_moe" || model == "afmoe") j_["num_dense_layers"] = j_.value("first_k_dense_replace", 0);
     if (model == "qwen3_next") {
       j_["linear_conv_kernel_dim"] = need("ssm.conv_kernel");
       j_["linear_num_key_heads"] = need("ssm.group_count");
       j_["linear_num_value_heads"] = need("ssm.time_step_rank");
       j_["linear_key_head_dim"] = need("ssm.state_size");
       j_["linear_value_head_dim"] = need("ssm.inner_size") / std::max<int64_t>(1, need("ssm.time_step_rank"));
-      j_["norm_topk_prob"] = true;
+      json types = json::array();
+      for (int64_t i = 0; i < layers_; i++) types.push_back(has(block(i) + "ssm_a") ? "linear_attention" : "full_attention");
+      j_["layer_types"] = types;
     }
     if (model == "bailing_hybrid") {
       j_["short_conv_kernel_size"] = need("ssm.conv_kernel");
@@ -244,7 +328,7 @@ class Translator {
       j_["kda_lower_bound"] = m_.number(at("kda.gate_lower_bound")).value_or(-5);
       json types = json::array();
       for (int64_t i = 0; i < layers_; i++)
-        types.push_back(has("blk." + std::to_string(i) + ".attn_kv_a_mqa.weight") ? "full_attention" : "linear_attention");
+        types.push_back(has(block(i) + "attn_kv_a_mqa.weight") ? "full_attention" : "linear_attention");
       j_["layer_types"] = types;
       j_.erase("head_dim");
       j_.erase("shared_expert_intermediate_size");

@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "model/config_check.h"
+#include "model/config_defaults.h"
+#include "model/config_experts.h"
 #include "model/family.h"
 #include "model/keys.h"
 #include "model/rope_hf.h"
@@ -13,10 +15,12 @@ namespace {
 
 Activation activation_of(const std::string& name, const std::string& origin) {
   if (name == "silu" || name == "swish") return Activation::silu;
-  if (name == "gelu") return Activation::gelu;
-  if (name == "gelu_pytorch_tanh" || name == "gelu_new" || name == "gelu_tanh") return Activation::gelu_tanh;
+  if (name == "gelu" || name == "gelu_python") return Activation::gelu;
+  if (name == "gelu_pytorch_tanh" || name == "gelu_new" || name == "gelu_fast" || name == "gelu_accurate") return Activation::gelu_tanh;
+  if (name == "quick_gelu") return Activation::gelu_quick;
   if (name == "relu") return Activation::relu;
-  throw Error("{}: activation '{}' is not known; silu, gelu, gelu_pytorch_tanh and relu are", origin, name);
+  if (name == "relu2") return Activation::relu_squared;
+  throw Error("{}: activation '{}' is not known; silu, gelu, gelu_pytorch_tanh, quick_gelu, relu and relu2 are", origin, name);
 }
 
 void read_sizes(const Keys& keys, Config& c) {
@@ -24,7 +28,7 @@ void read_sizes(const Keys& keys, Config& c) {
   c.vocab = keys.required({"vocab_size"});
   c.context = keys.count_or({"max_position_embeddings", "max_seq_len", "model_max_length", "seq_length"}, 2048);
   // jetmoe counts query heads over its chosen experts; a token has kv_heads of them for each.
-  c.heads = keys.required({"num_attention_heads", "n_heads"});
+  c.heads = keys.required({c.family->name == "jetmoe" ? "num_key_value_heads" : "num_attention_heads", "n_heads"});
   c.kv_heads = keys.inside("attn_config").count({"kv_n_heads"}).value_or(keys.count_or({"num_key_value_heads"}, c.heads));
   if (c.heads == 0) throw Error("{}: key num_attention_heads is 0", keys.origin());
   c.key_size = keys.count_or({"head_dim", "kv_channels"}, c.d_model / c.heads);
@@ -32,11 +36,14 @@ void read_sizes(const Keys& keys, Config& c) {
   c.attention_scale = static_cast<float>(1 / std::sqrt(static_cast<double>(c.key_size)));
   c.norm_epsilon = static_cast<float>(keys.number({"rms_norm_eps", "layer_norm_eps", "norm_eps", "layer_norm_epsilon"}, 1e-6));
   c.tied_output = keys.flag({"tie_word_embeddings", "tie_embedding"}, false);
-  c.activation = activation_of(keys.text({"hidden_act", "hidden_activation", "activation_function"}, "silu"), keys.origin());
+  std::string activation = keys.text({"hidden_act", "hidden_activation", "activation_function"}, "silu");
+  if (c.family->name == "dbrx") activation = keys.inside("ffn_config").inside("ffn_act_fn").text({"name"}, "silu");
+  if (c.family->name == "lfm2_moe") activation = "silu";  // whatever the file says
+  c.activation = activation_of(activation, keys.origin());
 }
 
-void read_ids(const Keys& keys, const Keys& generation, Config& c) {
-  for (const Keys* source : {&generation, &keys}) {
+void read_ids(const Keys& keys, const Keys& outer, const Keys& generation, Config& c) {
+  for (const Keys* source : {&generation, &keys, &outer}) {
     if (const nlohmann::json* eos = source->find({"eos_token_id"})) {
       auto add = [&](const nlohmann::json& id) {
         if (id.is_number_integer() && !std::ranges::count(c.end_ids, id.get<int32_t>())) c.end_ids.push_back(id.get<int32_t>());
@@ -45,7 +52,8 @@ void read_ids(const Keys& keys, const Keys& generation, Config& c) {
       else add(*eos);
     }
   }
-  if (const nlohmann::json* bos = keys.find({"bos_token_id"}); bos && bos->is_number_integer()) c.bos = bos->get<int32_t>();
+  for (const Keys* source : {&outer, &keys})
+    if (const nlohmann::json* bos = source->find({"bos_token_id"}); bos && bos->is_number_integer()) c.bos = bos->get<int32_t>();
 }
 
 // Latent attention (DeepSeek-V2, arXiv 2405.04434).
@@ -57,106 +65,25 @@ void read_latent(const Keys& keys, Config& c) {
   c.value_size = keys.required({"v_head_dim"});
   c.kv_heads = c.heads;
   double scale = 1 / std::sqrt(static_cast<double>(c.key_size));
-  const Rope rope = read_rope(keys, c.rope_key_size);
-  const double all_dim = rope_parameters(keys).number({"mscale_all_dim"}, 0);
-  if (rope.scaling == Rope::Scaling::yarn && all_dim != 0 && rope.factor > 1) {
+  const Rope rope = read_rope(keys, *c.family, c.rope_key_size);
+  const double all_dim = rope_parameters(keys, *c.family).number({"mscale_all_dim"}, 0);
+  if (rope.scaling != Rope::Scaling::none && all_dim != 0 && rope.factor > 1) {
     const double mscale = 0.1 * all_dim * std::log(rope.factor) + 1;
     scale *= mscale * mscale;
   }
   c.attention_scale = static_cast<float>(scale);
 }
 
-std::vector<bool> expert_layers(const Keys& keys, uint32_t layers) {
-  std::vector<bool> out(layers, true);
-  if (const std::vector<std::string> types = keys.texts({"mlp_layer_types"}); !types.empty()) {
-    for (size_t i = 0; i < layers; i++) out[i] = i < types.size() && types[i] == "sparse";
-    return out;
-  }
-  if (const nlohmann::json* list = keys.find({"moe_layers"}); list && list->is_array()) {  // llama4
-    for (size_t i = 0; i < layers; i++) out[i] = std::ranges::count(*list, nlohmann::json(i)) > 0;
-    return out;
-  }
-  const uint32_t dense_first = keys.count_or({"first_k_dense_replace", "num_dense_layers"}, 0);
-  const uint32_t frequency = std::max(1u, keys.count_or({"moe_layer_freq"}, 1));
-  const uint32_t step = std::max(1u, keys.count_or({"decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_interval"}, 1));
-  const uint32_t start = keys.count_or({"moe_layer_start_index"}, 0);
-  const double end = keys.number({"moe_layer_end_index"}, -1);
-  const std::vector<double> dense = keys.numbers({"mlp_only_layers"});
-  for (uint32_t i = 0; i < layers; i++)
-    out[i] = i >= dense_first && i % frequency == 0 && (i + 1) % step == 0 && i >= start && (end < 0 || i <= end) &&
-             !std::ranges::count(dense, double(i));
-  return out;
-}
-
-RouterConfig read_router(const Keys& keys, const Family& family, uint32_t layer) {
-  RouterConfig r;
-  const Keys ffn = keys.inside("ffn_config");  // dbrx
-  r.score = family.score;
-  r.top_k = ffn.count({"moe_top_k"}).value_or(keys.count_or({"num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k"}, 2, layer));
-  r.choice_bias = family.choice_bias && keys.flag({"use_expert_bias", "use_routing_bias", "moe_router_enable_expert_bias"}, true);
-  r.renorm = keys.flag({"norm_topk_prob", "route_norm", "moe_renormalize"}, family.renorm);
-  r.renorm_epsilon = family.renorm_epsilon;
-  r.scale = keys.number({"routed_scaling_factor", "route_scale"}, 1);
-  r.groups = std::max(1u, keys.count_or({"n_group", "num_expert_groups", "num_expert_group"}, 1));
-  r.top_groups = keys.count_or({"topk_group", "num_limited_groups"}, 1);
-  r.group_rank = RouterConfig::GroupRank::sum2;
-  r.jitter = keys.number({"router_jitter_noise"}, 0.01);
-  if (family.name == "deepseek_v2") {
-    r.renorm = false;  // the key is in the file, the model ignores it
-    r.group_rank = RouterConfig::GroupRank::max;
-    if (keys.text({"topk_method"}, "greedy") == "greedy") r.groups = 1;
-  }
-  if (family.name == "llama4_text" || r.score == RouterConfig::Score::chosen_softmax) r.renorm = false;
-  if (family.name == "cohere2_moe" && keys.text({"expert_selection_fn"}, "sigmoid") == "softmax")
-    r.score = RouterConfig::Score::chosen_softmax;
-  if (family.name == "dbrx") {
-    const std::optional<double> power = ffn.number({"moe_normalize_expert_weights"});
-    if (power && *power != 1) throw Error("{}: moe_normalize_expert_weights {}: only the sum (1) is known", keys.origin(), *power);
-    r.renorm = power.has_value();
-  }
-  if (r.groups <= 1) r.groups = r.top_groups = 1;
-  return r;
-}
-
-SiteConfig read_site(const Keys& keys, const Config& c, uint32_t layer) {
-  const Family& family = *c.family;
-  const Keys ffn = keys.inside("ffn_config");
-  SiteConfig s;
-  s.router = read_router(keys, family, layer);
-  s.experts = ffn.count({"moe_num_experts"})
-                  .value_or(keys.count_or({"num_local_experts", "n_routed_experts", "num_experts", "moe_num_experts"}, 0, layer));
-  if (s.experts == 0) throw Error("{}: the number of experts is missing (num_experts, num_local_experts …)", keys.origin());
-  s.zero_experts = keys.count_or({"zero_expert_num"}, 0);
-  if (s.zero_experts && keys.text({"zero_expert_type"}, "identity") != "identity")
-    throw Error("{}: zero_expert_type '{}': only identity is known", keys.origin(), keys.text({"zero_expert_type"}));
-  s.width = ffn.count({"ffn_hidden_size"})
-                .value_or(keys.count_or({"moe_intermediate_size", "expert_ffn_hidden_size", "intermediate_size"}, 0, layer));
-  if (family.name == "cohere2_moe" || family.name == "llama4_text" || family.name == "hunyuan_v1_moe")
-    s.width = keys.required({"intermediate_size"}, layer);
-  const uint32_t shared =
-      keys.count_or({"n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert"}, 0, layer);
-  s.shared_width = keys.count_or({"shared_expert_intermediate_size", "shared_intermediate_size"}, shared * s.width);
-  if (family.name == "bailing_hybrid" || family.name == "cohere2_moe") s.shared_width = shared * s.width;
-  // Transformers always builds one shared expert here; lists of other lengths exist in configurations, not in checkpoints.
-  if (family.name == "hunyuan_v1_moe") s.shared_width = std::max(1u, shared) * s.width;
-  if (family.name == "llama4_text") s.shared_width = s.width;
-  s.shared_gate = s.shared_width && (family.name == "qwen2_moe" || family.name == "qwen3_next");
-  s.weight_on_input = family.name == "llama4_text";
-  if (family.name == "cohere2_moe" && s.shared_width && keys.text({"shared_expert_combination_strategy"}, "average") == "average")
-    s.output_scale = 0.5f;
-  s.output_bias = family.name == "jetmoe";
-  return s;
-}
-
-uint32_t dense_width(const Keys& keys, const Family& family) {
-  if (family.name == "llama4_text") return keys.required({"intermediate_size_mlp"});
-  if (family.name == "cohere2_moe") return keys.count_or({"prefix_dense_intermediate_size", "intermediate_size"}, 0);
-  return keys.count_or({"intermediate_size", "ffn_hidden_size"}, 0);
-}
-
 // "sliding_attention", "full_attention", "chunked_attention", "linear_attention" or "conv" for each layer.
 std::vector<std::string> layer_types(const Keys& keys, const Family& family, uint32_t layers) {
-  std::vector<std::string> types = keys.texts({"layer_types"});
+  const bool whole_model = family.name == "mistral" || family.name == "mixtral" || family.name == "phimoe" || family.name == "qwen3_moe";
+  std::vector<std::string> types;
+  if (whole_model) {  // one mask for all layers
+    const bool use = family.name != "qwen3_moe" || keys.flag({"use_sliding_window"}, false);
+    types.assign(layers, use && keys.count_or({"sliding_window"}, 0) > 0 ? "sliding_attention" : "full_attention");
+    return types;
+  }
+  types = keys.texts({"layer_types"});
   if (!types.empty()) {
     if (types.size() < layers) throw Error("{}: layer_types has {} entries for {} layers", keys.origin(), types.size(), layers);
     return types;
@@ -167,7 +94,7 @@ std::vector<std::string> layer_types(const Keys& keys, const Family& family, uin
       if (period == 0 || (i + 1) % period != 0) types[i] = others;
   };
   const std::string_view name = family.name;
-  const bool window = keys.find({"sliding_window"}) && keys.count_or({"sliding_window"}, 0) > 0;
+  const bool window = keys.count_or({"sliding_window"}, 0) > 0;
   if (name == "gemma3_text") {
     every(keys.count_or({"sliding_window_pattern", "_sliding_window_pattern"}, 6), "sliding_attention");
   } else if (name == "exaone_moe" && window) {
@@ -203,11 +130,12 @@ std::vector<std::string> layer_types(const Keys& keys, const Family& family, uin
     const uint32_t interval = std::max(1u, keys.count_or({"no_rope_layer_interval"}, 4));
     for (uint32_t i = 0; i < layers; i++)
       if (i < rope.size() ? rope[i] != 0 : (i + 1) % interval != 0) types[i] = "chunked_attention";
-  } else if (name == "qwen2" || name == "qwen3" || name == "qwen2_moe" || name == "qwen3_moe" || name == "dots1") {
-    if (keys.flag({"use_sliding_window"}, name == "dots1" && window) && window)
+  } else if (name == "qwen2" || name == "qwen3" || name == "dots1") {
+    if (keys.flag({"use_sliding_window"}, name == "dots1") && window)
       for (uint32_t i = keys.count_or({"max_window_layers"}, layers); i < layers; i++) types[i] = "sliding_attention";
-  } else if (window && (name == "mistral" || name == "mixtral" || name == "phimoe" || name == "minimax_m2")) {
-    types.assign(layers, "sliding_attention");
+  } else if (name == "qwen2_moe") {  // unlike qwen2: every other one of the first
+    if (keys.flag({"use_sliding_window"}, false) && window)
+      for (uint32_t i = 0; i < std::min(layers, keys.count_or({"max_window_layers"}, layers)); i += 2) types[i] = "sliding_attention";
   }
   return types;
 }
@@ -218,9 +146,7 @@ void read_blocks(const Keys& keys, Config& c) {
   if (layers == 0 || layers > 4096) throw Error("{}: {} layers", keys.origin(), layers);
   const std::vector<std::string> types = layer_types(keys, family, layers);
   const bool latent = keys.find({"kv_lora_rank"}) != nullptr;
-  const bool mixture = keys.find({"num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "ffn_config"}) != nullptr &&
-                       !(family.name == "llama" || family.name == "mistral");
-  const std::vector<bool> sparse = mixture ? expert_layers(keys, layers) : std::vector<bool>(layers, false);
+  const std::vector<bool> sparse = family.dense ? std::vector<bool>(layers, false) : expert_layers(keys, family, layers);
   const std::vector<double> rope_layers = keys.numbers({"no_rope_layers"});
 
   for (uint32_t i = 0; i < layers; i++) {
@@ -272,13 +198,17 @@ void read_blocks(const Keys& keys, Config& c) {
 
 void read_biases(const Keys& keys, Config& c) {
   const std::string_view name = c.family->name;
-  const bool attention = keys.flag({"attention_bias", "use_bias"}, false);
-  c.qkv_bias = name == "qwen2" || (name == "qwen2_moe" ? keys.flag({"qkv_bias"}, true) : attention || name == "gpt_oss");
+  const bool never = name == "mistral" || name == "mixtral" || name == "minimax_m2" || name == "jetmoe" || name == "exaone_moe" || name == "lfm2_moe" || name == "dbrx";
+  if (name == "qwen2") c.qkv_bias = true;
+  else if (name == "qwen2_moe") c.qkv_bias = keys.flag({"qkv_bias"}, true);
+  else if (!never) c.qkv_bias = keys.flag({name == "ernie4_5_moe" ? "use_bias" : "attention_bias"}, name == "gpt_oss");
   c.attention_output_bias = name == "qwen2" || name == "qwen2_moe" || name == "glm4_moe" ? false : c.qkv_bias;
-  c.ffn_bias = keys.flag({"mlp_bias"}, false) || (name == "ernie4_5_moe" && keys.flag({"use_bias"}, false));
-  c.expert_bias = c.router_bias = name == "gpt_oss";
+  if (name == "llama" || name == "deepseek_v2") c.ffn_bias = keys.flag({"mlp_bias"}, false);
+  if (name == "ernie4_5_moe") c.ffn_bias = keys.flag({"use_bias"}, false);
+  c.expert_bias = name == "gpt_oss";
+  c.router_bias = name == "gpt_oss" || (name == "longcat_flash" && keys.flag({"router_bias"}, false));
   c.norm_bias = name == "phimoe";
-  c.head_bias = keys.flag({"lm_head_bias"}, false);
+  c.head_bias = name == "phimoe" ? keys.flag({"lm_head_bias"}, false) : name == "ernie4_5_moe" && c.ffn_bias;
   c.conv_bias = keys.flag({"conv_bias"}, false);
 }
 
@@ -288,25 +218,29 @@ Config read_hf_config(const nlohmann::json& file, const nlohmann::json& generati
   const Keys outer(file, origin);
   const nlohmann::json* text = outer.find({"text_config", "language_config", "llm_config"});
   if (text && !text->is_object()) throw Error("{}: text_config is not an object", origin);
-  const Keys keys(text ? *text : file, origin);
-  std::string type = keys.text({"model_type"}, outer.text({"model_type"}));
+  const std::string type = Keys(text ? *text : file, origin).text({"model_type"}, outer.text({"model_type"}));
   Config c;
   c.family = find_family(type);
   if (!c.family)
     throw Error("{}: model_type '{}' is not a family that moiety knows; `moiety models --families` lists them", origin, type);
   const std::string_view name = c.family->name;
+  const Keys keys(text ? *text : file, origin, config_defaults(*c.family));
   c.norm = c.family->norm;
   c.placement = c.family->placement;
   c.qk_norm = c.family->qk_norm;
   read_sizes(keys, c);
+  // Where the language model's part is silent, the whole's word on the head counts.
+  if (text && !text->contains("tie_word_embeddings")) c.tied_output = outer.flag({"tie_word_embeddings", "tie_embedding"}, c.tied_output);
   read_biases(keys, c);
-  read_ids(keys, Keys(generation, origin), c);
+  read_ids(keys, outer, Keys(generation, origin), c);
   if (name == "dbrx") {
     c.norm_epsilon = 1e-5f;  // not in the file
     c.clip_qkv = static_cast<float>(keys.inside("attn_config").number({"clip_qkv"}, 0));
   }
   if (name == "cohere2_moe" && keys.find({"rms_norm_eps"})) c.norm = NormKind::rms;
   else if (name == "cohere2_moe") c.norm_epsilon = static_cast<float>(keys.number({"layer_norm_eps"}, 1e-5));
+  c.output_norm_epsilon = c.norm_epsilon;
+  if (name == "jetmoe") c.norm_epsilon = 1e-6f;  // the key holds for the last norm only
   if (name == "olmoe") c.clip_qkv = static_cast<float>(keys.number({"clip_qkv"}, 0));
   if (name == "glm4_moe" && keys.flag({"use_qk_norm"}, false)) c.qk_norm = QkNorm::per_head;
   if (name == "hunyuan_v1_moe") {
@@ -327,10 +261,10 @@ Config read_hf_config(const nlohmann::json& file, const nlohmann::json& generati
     c.swiglu_alpha = static_cast<float>(keys.number({"swiglu_alpha"}, 1.702));
   }
   if (name == "gemma3_text") {
+    if (keys.flag({"use_bidirectional_attention"}, false)) throw Error("{}: use_bidirectional_attention: only causal attention is computed", origin);
     c.attention_scale = static_cast<float>(1 / std::sqrt(keys.number({"query_pre_attn_scalar"}, c.key_size)));
-    c.attention_softcap = static_cast<float>(keys.number({"attn_logit_softcapping"}, 0));
+    // The key attn_logit_softcapping is Gemma 2's; neither Transformers nor llama.cpp reads it here.
     c.final_softcap = static_cast<float>(keys.number({"final_logit_softcapping"}, 0));
-    if (!keys.find({"tie_word_embeddings"})) c.tied_output = true;
   }
   if (name == "gemma3_text" || (name == "afmoe" && keys.flag({"mup_enabled"}, false)))
     c.embedding_scale = static_cast<float>(std::sqrt(static_cast<double>(c.d_model)));
@@ -341,8 +275,7 @@ Config read_hf_config(const nlohmann::json& file, const nlohmann::json& generati
     c.logit_scale = static_cast<float>(1 / keys.number({"logits_scaling"}, 1));
   }
   if (name == "cohere2_moe") {
-    c.logit_scale = static_cast<float>(keys.number({"logit_scale"}, 0.0625));
-    if (!keys.find({"tie_word_embeddings"})) c.tied_output = true;
+    c.logit_scale = static_cast<float>(keys.number({"logit_scale"}, 1));
   }
   if (name == "qwen3_next") c.output_gate = OutputGate::in_query;
   if (name == "afmoe") c.output_gate = OutputGate::per_element;

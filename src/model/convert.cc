@@ -50,7 +50,8 @@ class Converter {
     for (const TensorName& name : options.to_hf ? hf_names(c_) : gguf_names(c_))
       if (!name.read_only) names_.emplace(name.canonical, name);  // the first row of a name is what a new file gets
     // Rows of q and k stand in another order where the formats rotate other pairs.
-    target_interleaved_ = options.to_hf ? c_.family->rope_interleaved : c_.family->gguf_interleaved;
+    target_interleaved_ = options.to_hf ? read_hf_config(target_json(), nlohmann::json::object(), in_.path().string()).ropes.at(0).interleaved
+                                        : c_.family->gguf_interleaved;
   }
 
   ConvertReport run(const std::filesystem::path& out) {
@@ -164,14 +165,27 @@ class Converter {
 
   // Which canonical row of the source stands at row r of the target, for q and k.
   size_t source_row(const CanonicalTensor& t, size_t r) const {
-    if (c_.ropes.empty() || c_.kv_rank || c_.ropes[0].interleaved == target_interleaved_) return r;
+    if (c_.ropes.empty() || c_.ropes[0].interleaved == target_interleaved_) return r;
+    if (c_.kv_rank) return source_latent_row(t, r);
     const bool head_rows = t.name.starts_with("attn_q.") || t.name.starts_with("attn_k.") || t.name.starts_with("attn_q_norm.") ||
                            t.name.starts_with("attn_k_norm.") || t.name == "attn_q_exps.weight";
     if (!head_rows) return r;
     const size_t size = c_.ropes[0].size, half = size / 2, head = r / c_.key_size * c_.key_size, i = r % c_.key_size;
-    if (i >= size) return r;
-    if (target_interleaved_) return head + (i % 2 == 0 ? i / 2 : half + i / 2);
-    return head + (i < half ? 2 * i : 2 * (i - half) + 1);
+    return i >= size ? r : head + paired(i, half);
+  }
+
+  // Latent attention rotates the end of each query, and of the latent rows.
+  size_t source_latent_row(const CanonicalTensor& t, size_t r) const {
+    const bool query = t.name.starts_with("attn_q_b.") || t.name.starts_with("attn_q."), latent = t.name.starts_with("attn_kv_a_mqa.");
+    const size_t plain = query ? c_.key_size - c_.rope_key_size : c_.kv_rank, group = plain + c_.rope_key_size;
+    if ((!query && !latent) || r % group < plain) return r;
+    return r - r % group + plain + paired(r % group - plain, c_.rope_key_size / 2);
+  }
+
+  // Number i of the target's pairs stands there in the source's order.
+  size_t paired(size_t i, size_t half) const {
+    if (target_interleaved_) return i % 2 == 0 ? i / 2 : half + i / 2;
+    return i < half ? 2 * i : 2 * (i - half) + 1;
   }
 
   // Writes the numbers of one stored tensor.

@@ -9,13 +9,13 @@ using Score = RouterConfig::Score;
 const std::vector<Family>& families() {
   static const std::vector<Family> table = {
       // dense
-      {.name = "llama", .gguf = "llama", .gguf_interleaved = true},
-      {.name = "mistral", .gguf = "llama", .gguf_interleaved = true},
-      {.name = "qwen2", .gguf = "qwen2"},
-      {.name = "qwen3", .gguf = "qwen3", .qk_norm = QkNorm::per_head},
-      {.name = "gemma3_text", .aliases = {"gemma3"}, .gguf = "gemma3", .placement = NormPlacement::sandwich,
+      {.name = "llama", .dense = true, .gguf = "llama", .gguf_interleaved = true},
+      {.name = "mistral", .dense = true, .gguf = "llama", .gguf_interleaved = true},
+      {.name = "qwen2", .dense = true, .gguf = "qwen2"},
+      {.name = "qwen3", .dense = true, .gguf = "qwen3", .qk_norm = QkNorm::per_head},
+      {.name = "gemma3_text", .aliases = {"gemma3"}, .dense = true, .gguf = "gemma3", .placement = NormPlacement::sandwich,
        .qk_norm = QkNorm::per_head, .norm_plus_one = true},
-      {.name = "olmo2", .gguf = "olmo2", .placement = NormPlacement::post, .qk_norm = QkNorm::whole},
+      {.name = "olmo2", .dense = true, .gguf = "olmo2", .placement = NormPlacement::post, .qk_norm = QkNorm::whole},
       // mixtures of experts
       {.name = "mixtral", .gguf = "llama", .gguf_interleaved = true, .renorm = true},
       {.name = "qwen2_moe", .gguf = "qwen2moe"},
@@ -23,7 +23,7 @@ const std::vector<Family>& families() {
       {.name = "olmoe", .gguf = "olmoe", .qk_norm = QkNorm::whole},
       {.name = "flex_olmo", .gguf = nullptr, .placement = NormPlacement::post, .qk_norm = QkNorm::whole},
       {.name = "deepseek_v2", .gguf = "deepseek2", .rope_interleaved = true, .gguf_interleaved = true},
-      {.name = "deepseek_v3", .gguf = "deepseek2", .rope_interleaved = true, .gguf_interleaved = true, .score = Score::sigmoid,
+      {.name = "deepseek_v3", .aliases = {"kimi_k2"}, .gguf = "deepseek2", .rope_interleaved = true, .gguf_interleaved = true, .score = Score::sigmoid,
        .choice_bias = true, .renorm = true, .renorm_epsilon = 1e-20},
       {.name = "phimoe", .gguf = "phimoe", .norm = NormKind::layer, .score = Score::sparsemixer},
       {.name = "granitemoe", .gguf = "granitemoe", .gguf_interleaved = true, .score = Score::chosen_softmax},

@@ -10,6 +10,7 @@ namespace moiety {
 struct Family {
   std::string_view name;                 // model_type in config.json
   std::vector<std::string_view> aliases = {};     // other model_types that mean the same
+  bool dense = false;                 // no mixtures, whatever keys the file has
   const char* gguf;                   // general.architecture, or null where llama.cpp has none (then "moiety-" + name)
   NormKind norm = NormKind::rms;
   NormPlacement placement = NormPlacement::pre;

@@ -17,13 +17,19 @@ void apply(const Step& step, const Linear& linear, ConstRows x, Rows y) {
   for (size_t t = 0; t < x.rows; t++) add({y[t], linear.weight.rows}, linear.bias);
 }
 
-void apply_norm(const Config& c, const NormWeights& norm, ConstRows x, Rows out) {
+namespace {
+
+void apply_norm(NormKind kind, float epsilon, const NormWeights& norm, ConstRows x, Rows out) {
   for (size_t t = 0; t < x.rows; t++) {
     const std::span<const float> in(x[t], x.cols);
-    if (c.norm == NormKind::layer) layer_norm(in, norm.weight, norm.bias, c.norm_epsilon, {out[t], x.cols});
-    else rms_norm(in, norm.weight, c.norm_epsilon, {out[t], x.cols});
+    if (kind == NormKind::layer) layer_norm(in, norm.weight, norm.bias, epsilon, {out[t], x.cols});
+    else rms_norm(in, norm.weight, epsilon, {out[t], x.cols});
   }
 }
+
+}  // namespace
+
+void apply_norm(const Config& c, const NormWeights& norm, ConstRows x, Rows out) { apply_norm(c.norm, c.norm_epsilon, norm, x, out); }
 
 namespace {
 
@@ -132,7 +138,7 @@ void forward(Step& step, Rows hidden) {
 void logits_of(const Step& step, ConstRows hidden, Rows logits) {
   const Config& c = step.model.config;
   Buffer normed(hidden.rows, hidden.cols);
-  apply_norm(c, step.model.output_norm, hidden, normed);
+  apply_norm(c.norm, c.output_norm_epsilon, step.model.output_norm, hidden, normed);
   apply(step, step.model.output, normed, logits);
   for (size_t t = 0; t < logits.rows; t++) {
     const std::span<float> row(logits[t], logits.cols);

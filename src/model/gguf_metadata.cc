@@ -77,6 +77,9 @@ class Writer {
       count("rope.scaling.original_context_length", r.original_context);
       real("rope.scaling.yarn_beta_fast", r.beta_fast);
       real("rope.scaling.yarn_beta_slow", r.beta_slow);
+      // llama.cpp multiplies yarn's own factor by this one; in latent attention it has the two cancel each other.
+      const double own = r.factor > 1 ? 0.1 * std::log(r.factor) + 1 : 1;
+      if (!c_.kv_rank && std::abs(r.attention_factor / own - 1) > 1e-6) real("rope.scaling.attn_factor", r.attention_factor / own);
       if (c_.kv_rank) {  // the softmax scale carries mscale_all_dim squared
         const double mscale = std::sqrt(c_.attention_scale * std::sqrt(static_cast<double>(c_.key_size)));
         real("rope.scaling.yarn_log_multiplier", (mscale - 1) / std::log(r.factor));
@@ -116,7 +119,16 @@ class Writer {
       windowed.push_back(b.mask == Mask::window);
       if (b.mask == Mask::window) count("attention.sliding_window", b.window);
     }
-    if (family_ == "cohere2_moe") m_.set(arch_ + ".attention.sliding_window_pattern", MetaArray{7, windowed});
+    if (family_ == "cohere2_moe" || !assumed_windows(windowed)) m_.set(arch_ + ".attention.sliding_window_pattern", MetaArray{7, windowed});
+  }
+
+  // Whether llama.cpp assumes these windows where the file does not say: all but every n-th layer.
+  bool assumed_windows(const std::vector<bool>& windowed) const {
+    const size_t period = family_ == "gemma3_text" ? 6 : family_ == "gpt_oss" ? 2 : family_ == "exaone_moe" || family_ == "afmoe" ? 4 : 0;
+    if (period == 0) return true;  // it knows no windows for this family
+    for (size_t i = 0; i < windowed.size(); i++)
+      if (windowed[i] != ((i + 1) % period != 0)) return false;
+    return true;
   }
 
   void experts() {

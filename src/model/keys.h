@@ -1,4 +1,6 @@
 // Reading a config.json: a key under any of its names, with an error that says which key of which file is wrong.
+//
+// A key that the file leaves out has the family's default; one that it sets to null has none.
 #pragma once
 #include <cstdint>
 #include <initializer_list>
@@ -13,14 +15,14 @@ namespace moiety {
 
 class Keys {
  public:
-  Keys(const nlohmann::json& object, std::string origin) : object_(object), origin_(std::move(origin)) {}
+  Keys(const nlohmann::json& object, std::string origin, const nlohmann::json& defaults = nothing())
+      : object_(object), defaults_(defaults), origin_(std::move(origin)) {}
   using Names = std::initializer_list<const char*>;
 
-  // The first of the names that is there and not null.
+  // The first of the names that is there and not null; the default where none of them is there.
   const nlohmann::json* find(Names names) const {
-    for (const char* name : names)
-      if (auto it = object_.find(name); it != object_.end() && !it->is_null()) return &*it;
-    return nullptr;
+    if (const nlohmann::json* given = first(object_, names)) return given;
+    return given_null(names) ? nullptr : first(defaults_, names);
   }
   std::optional<double> number(Names names) const {
     const nlohmann::json* value = find(names);
@@ -83,14 +85,29 @@ class Keys {
   }
   // An object below this one; empty if it is not there.
   Keys inside(const char* name) const {
-    static const nlohmann::json nothing = nlohmann::json::object();
-    const nlohmann::json* value = find({name});
+    const nlohmann::json* value = first(object_, {name});
     if (value && !value->is_object()) wrong({name}, "an object");
-    return Keys(value ? *value : nothing, origin_ + ": " + name);
+    const nlohmann::json* defaults = first(defaults_, {name});
+    return Keys(value ? *value : nothing(), origin_ + ": " + name, defaults && defaults->is_object() ? *defaults : nothing());
   }
   const std::string& origin() const { return origin_; }
 
  private:
+  static const nlohmann::json& nothing() {
+    static const nlohmann::json empty = nlohmann::json::object();
+    return empty;
+  }
+  static const nlohmann::json* first(const nlohmann::json& object, Names names) {
+    for (const char* name : names)
+      if (auto it = object.find(name); it != object.end() && !it->is_null()) return &*it;
+    return nullptr;
+  }
+  bool given_null(Names names) const {
+    for (const char* name : names)
+      if (object_.contains(name)) return true;
+    return false;
+  }
+
   [[noreturn]] void wrong(Names names, const char* expected) const {
     for (const char* name : names)
       if (object_.contains(name) && !object_[name].is_null())
@@ -99,6 +116,7 @@ class Keys {
   }
 
   const nlohmann::json& object_;
+  const nlohmann::json& defaults_;
   std::string origin_;
 };
 

@@ -140,13 +140,13 @@ void load_attention(Loader& load, const Config& c, const BlockConfig& b, Attenti
   if (b.mixer == Mixer::latent_attention) {
     const size_t nope = c.key_size - c.rope_key_size;
     if (c.q_rank) {
-      a.q_a = load.linear("attn_q_a", &b, c.q_rank, d, false);
+      a.q_a = load.linear("attn_q_a", &b, c.q_rank, d, c.qkv_bias);
       a.q_a_norm = load.plain_norm("attn_q_a_norm", &b, c.q_rank);
       a.q_b = load.linear("attn_q_b", &b, size_t{c.heads} * c.key_size, c.q_rank, false);
     } else {
       a.q = load.linear("attn_q", &b, size_t{c.heads} * c.key_size, d, false);
     }
-    a.kv_a = load.linear("attn_kv_a_mqa", &b, c.kv_rank + c.rope_key_size, d, false);
+    a.kv_a = load.linear("attn_kv_a_mqa", &b, c.kv_rank + c.rope_key_size, d, c.qkv_bias);
     a.kv_a_norm = load.plain_norm("attn_kv_a_norm", &b, c.kv_rank);
     for (size_t h = 0; h < c.heads; h++) {
       a.k_b.push_back(load.matrix("attn_k_b.weight", &b, h, c.heads, c.kv_rank, nope));
@@ -227,7 +227,7 @@ std::unique_ptr<Site> load_site(Loader& load, const Config& c, const BlockConfig
     }
   }
   site->bank = std::make_shared<MemoryBank>(std::move(experts));
-  if (s.shared_width && !attention) site->shared = load.feed_forward("_shexp", &b, s.shared_width, false);
+  if (s.shared_width && !attention) site->shared = load.feed_forward("_shexp", &b, s.shared_width, c.ffn_bias);
   if (s.shared_gate) site->shared_gate = load.linear("ffn_gate_inp_shexp", &b, 1, d, false);
   if (s.output_bias) site->output_bias = load.vector(attention ? "attn_exps_output.bias" : "ffn_exps_output.bias", &b, d);
   return site;

@@ -9,23 +9,25 @@
 
 namespace moiety {
 
+float activation(const Config& c, float x) {
+  switch (c.activation) {
+    case Activation::silu: return silu(x);
+    case Activation::gelu: return gelu(x);
+    case Activation::gelu_tanh: return gelu_tanh(x);
+    case Activation::gelu_quick: return gelu_quick(x);
+    case Activation::relu: return std::max(x, 0.0f);
+    case Activation::relu_squared: return std::max(x, 0.0f) * std::max(x, 0.0f);
+    case Activation::clamped_swiglu: return std::min(x, c.swiglu_limit) * sigmoid(c.swiglu_alpha * std::min(x, c.swiglu_limit));
+  }
+  return x;
+}
+
 void activate(const Config& c, Rows gate, ConstRows up) {
+  const bool clamped = c.activation == Activation::clamped_swiglu;
   for (size_t t = 0; t < gate.rows; t++) {
     float* g = gate[t];
     const float* u = up[t];
-    for (size_t i = 0; i < gate.cols; i++) {
-      switch (c.activation) {
-        case Activation::silu: g[i] = silu(g[i]) * u[i]; break;
-        case Activation::gelu: g[i] = gelu(g[i]) * u[i]; break;
-        case Activation::gelu_tanh: g[i] = gelu_tanh(g[i]) * u[i]; break;
-        case Activation::relu: g[i] = std::max(g[i], 0.0f) * u[i]; break;
-        case Activation::clamped_swiglu: {
-          const float x = std::min(g[i], c.swiglu_limit), y = std::clamp(u[i], -c.swiglu_limit, c.swiglu_limit);
-          g[i] = (y + 1) * x * sigmoid(c.swiglu_alpha * x);
-          break;
-        }
-      }
-    }
+    for (size_t i = 0; i < gate.cols; i++) g[i] = activation(c, g[i]) * (clamped ? std::clamp(u[i], -c.swiglu_limit, c.swiglu_limit) + 1 : u[i]);
   }
 }
 

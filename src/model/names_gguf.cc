@@ -35,10 +35,6 @@ std::vector<TensorName> family_rows(std::string_view family) {
             {"attn_q.weight", BLK "attn_qkv.weight", Slice::query},
             {"attn_k.weight", BLK "attn_qkv.weight", Slice::key},
             {"attn_v.weight", BLK "attn_qkv.weight", Slice::value}};
-  if (family == "phimoe")
-    return read_only({{"attn_q.weight", BLK "attn_qkv.weight", Slice::query}, {"attn_q.bias", BLK "attn_qkv.bias", Slice::query},
-                      {"attn_k.weight", BLK "attn_qkv.weight", Slice::key},   {"attn_k.bias", BLK "attn_qkv.bias", Slice::key},
-                      {"attn_v.weight", BLK "attn_qkv.weight", Slice::value}, {"attn_v.bias", BLK "attn_qkv.bias", Slice::value}});
   if (family == "gpt_oss" || family == "glm4_moe") return {{"ffn_norm.weight", BLK "post_attention_norm.weight"}};
   if (family == "lfm2_moe") return {{"output_norm.weight", "token_embd_norm.weight"}};
   if (family == "deepseek_v2" || family == "deepseek_v3")  // files from before 2025 keep both halves together
@@ -73,6 +69,22 @@ std::vector<TensorName> family_rows(std::string_view family) {
   return {};
 }
 
+// Other ways that llama.cpp's converters lay out the same tensors: q, k and v together, gate and up together, and, before 2024, a
+// tensor for each expert.
+std::vector<TensorName> other_layouts() {
+  return read_only({{"attn_q.weight", BLK "attn_qkv.weight", Slice::query},
+                    {"attn_q.bias", BLK "attn_qkv.bias", Slice::query},
+                    {"attn_k.weight", BLK "attn_qkv.weight", Slice::key},
+                    {"attn_k.bias", BLK "attn_qkv.bias", Slice::key},
+                    {"attn_v.weight", BLK "attn_qkv.weight", Slice::value},
+                    {"attn_v.bias", BLK "attn_qkv.bias", Slice::value},
+                    {"ffn_gate_exps.weight", BLK "ffn_gate_up_exps.weight", Slice::first_half},
+                    {"ffn_up_exps.weight", BLK "ffn_gate_up_exps.weight", Slice::second_half},
+                    {"ffn_gate_exps.weight", BLK "ffn_gate.{e}.weight"},
+                    {"ffn_up_exps.weight", BLK "ffn_up.{e}.weight"},
+                    {"ffn_down_exps.weight", BLK "ffn_down.{e}.weight"}});
+}
+
 }  // namespace
 
 std::vector<TensorName> gguf_names(const Config& config) {
@@ -84,6 +96,7 @@ std::vector<TensorName> gguf_names(const Config& config) {
   names.push_back({"delta_decay_rate", BLK "delta_decay_rate"});
   for (const char* name : {"token_embd.weight", "output_norm.weight", "output_norm.bias", "output.weight", "output.bias"})
     names.push_back({name, name});
+  for (TensorName& name : other_layouts()) names.push_back(std::move(name));
   return names;
 }
 

@@ -43,6 +43,9 @@ const Names common = {
     {"ffn_gate_shexp.weight", LAYER "mlp.shared_experts.gate_proj.weight"},
     {"ffn_up_shexp.weight", LAYER "mlp.shared_experts.up_proj.weight"},
     {"ffn_down_shexp.weight", LAYER "mlp.shared_experts.down_proj.weight"},
+    {"ffn_gate_shexp.bias", LAYER "mlp.shared_experts.gate_proj.bias"},
+    {"ffn_up_shexp.bias", LAYER "mlp.shared_experts.up_proj.bias"},
+    {"ffn_down_shexp.bias", LAYER "mlp.shared_experts.down_proj.bias"},
 };
 
 // DeepSeek's latent attention, under `prefix`.
@@ -50,13 +53,16 @@ Names latent(const std::string& prefix) {
   return {
       {"attn_q.weight", prefix + "q_proj.weight"},
       {"attn_q_a.weight", prefix + "q_a_proj.weight"},
+      {"attn_q_a.bias", prefix + "q_a_proj.bias"},
       {"attn_q_a_norm.weight", prefix + "q_a_layernorm.weight"},
       {"attn_q_b.weight", prefix + "q_b_proj.weight"},
       {"attn_kv_a_mqa.weight", prefix + "kv_a_proj_with_mqa.weight"},
+      {"attn_kv_a_mqa.bias", prefix + "kv_a_proj_with_mqa.bias"},
       {"attn_kv_a_norm.weight", prefix + "kv_a_layernorm.weight"},
       {"attn_k_b.weight", prefix + "kv_b_proj.weight", Slice::key_nope, true},
       {"attn_v_b.weight", prefix + "kv_b_proj.weight", Slice::head_value},
       {"attn_output.weight", prefix + "o_proj.weight"},
+      {"attn_output.bias", prefix + "o_proj.bias"},
   };
 }
 
@@ -187,6 +193,7 @@ Names family_names(const std::string_view family) {
         {"ffn_up.weight", LAYER "mlps.{p}.up_proj.weight"},
         {"ffn_down.weight", LAYER "mlps.{p}.down_proj.weight"},
         {"ffn_gate_inp.weight", LAYER "mlp.router.classifier.weight"},
+        {"ffn_gate_inp.bias", LAYER "mlp.router.classifier.bias"},
         {"exp_probs_b.bias", LAYER "mlp.router.e_score_correction_bias"},
     };
     names.insert(names.end(), rest.begin(), rest.end());
@@ -260,6 +267,7 @@ Names family_names(const std::string_view family) {
     const Names rest = {
         {"token_embd.weight", "model.word_embeddings.weight"},
         {"attn_output.weight", LAYER "attention.dense.weight"},
+        {"attn_output.bias", LAYER "attention.dense.bias"},
         {"attn_gate.weight", LAYER "attention.g_proj.weight"},
         {"exp_probs_b.bias", LAYER "mlp.gate.expert_bias"},
         {"delta_q.weight", LAYER "attention.q_proj.weight"},

@@ -81,7 +81,7 @@ void delta_net(Step& step, const Block& block, ConstRows x, Rows out) {
       std::ranges::copy(k[t], input.begin() + static_cast<ptrdiff_t>(keys));
       std::ranges::copy(v[t], input.begin() + static_cast<ptrdiff_t>(2 * keys));
       convolve(w.conv, {}, c.conv_length, input, state.conv, convolved);
-      for (float& value : convolved) value = silu(value);
+      for (float& value : convolved) value = activation(c, value);
       std::copy_n(convolved.begin(), keys, q[t].begin());
       std::copy_n(convolved.begin() + static_cast<ptrdiff_t>(keys), keys, k[t].begin());
       std::copy_n(convolved.begin() + static_cast<ptrdiff_t>(2 * keys), values, v[t].begin());

@@ -27,6 +27,12 @@ std::vector<float> yarn(const Rope& r) {
   return out;
 }
 
+// Frequency i of `exponent_size` numbers, as every reference computes it: exponent and power in float32.
+float power_of(const Rope& r, double theta, size_t i) {
+  const float size = static_cast<float>(r.exponent_size ? r.exponent_size : r.size);
+  return std::pow(static_cast<float>(theta), static_cast<float>(2 * i) / size);
+}
+
 // Llama 3.1's scaling by wavelength (Dubey et al. 2024, arXiv 2407.21783).
 float llama3(const Rope& r, float frequency) {
   const double wavelength = 2 * std::numbers::pi / frequency;
@@ -54,16 +60,16 @@ RopeFrequencies rope_frequencies(const Rope& r, uint32_t length_class) {
   }
   double theta = r.theta;
   if (r.scaling == Rope::Scaling::dynamic && length_class > 0)  // NTK-aware: theta grows with the length
-    theta *= std::pow(r.factor * length_class / r.trained_context - (r.factor - 1), r.size / (r.size - 2.0));
+    theta *= std::pow(r.factor * length_class / r.trained_context - (r.factor - 1), r.exponent_size / (r.exponent_size - 2.0));
   if (r.scaling == Rope::Scaling::longrope && length_class == 1) f.factor = static_cast<float>(r.long_attention_factor);
   const std::vector<double>& divisors = length_class == 1 && r.scaling == Rope::Scaling::longrope ? r.long_factors : r.short_factors;
   f.inverse.resize(r.size / 2);
   for (size_t i = 0; i < f.inverse.size(); i++) {
-    // Exponent and power in float32, as every reference computes them.
-    const float power = std::pow(static_cast<float>(theta), static_cast<float>(2 * i) / static_cast<float>(r.size));
+    const float power = power_of(r, theta, i);
     float frequency = 1 / power;
     if (i < divisors.size()) frequency = 1 / (static_cast<float>(divisors[i]) * power);
-    if (r.scaling == Rope::Scaling::linear) frequency /= static_cast<float>(r.factor);
+    if (r.scaling == Rope::Scaling::proportional && 2 * i >= r.proportion * r.size) frequency = 0;  // these pairs stand still
+    if (r.scaling == Rope::Scaling::linear || r.scaling == Rope::Scaling::proportional) frequency /= static_cast<float>(r.factor);
     if (r.scaling == Rope::Scaling::llama3 && divisors.empty()) frequency = llama3(r, frequency);
     f.inverse[i] = frequency;
   }

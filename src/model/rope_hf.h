@@ -8,9 +8,9 @@
 namespace moiety {
 
 // The object that holds the scaling's numbers; empty if there is none.
-Keys rope_parameters(const Keys& keys);
+Keys rope_parameters(const Keys& keys, const Family& family);
 // `head`: numbers in a head (of latent attention: in its rope part).
-Rope read_rope(const Keys& keys, uint32_t head);
+Rope read_rope(const Keys& keys, const Family& family, uint32_t head);
 // All ropes of the model: one, or global and local (gemma3).
 std::vector<Rope> read_ropes(const Keys& keys, const Config& config);
 

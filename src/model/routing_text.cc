@@ -5,6 +5,19 @@
 
 namespace moiety {
 
+namespace {
+
+std::string renorm_text(const RouterConfig& r) {
+  std::string arguments;
+  auto argument = [&](const char* name, double value) { arguments += fmt::format("{}{}={}", arguments.empty() ? "" : ", ", name, value); };
+  if (r.renorm_epsilon != 0) argument("eps", r.renorm_epsilon);
+  if (r.renorm_floor > 1e-6) argument("min", r.renorm_floor);  // no sum of probabilities is ever below less
+  if (r.renorm_power != 1) argument("power", r.renorm_power);
+  return arguments.empty() ? "renorm" : "renorm(" + arguments + ")";
+}
+
+}  // namespace
+
 std::string routing_text(const RouterConfig& r) {
   using Score = RouterConfig::Score;
   if (r.score == Score::sparsemixer) return fmt::format("sparsemixer({}, {})", r.top_k, r.jitter);
@@ -19,7 +32,7 @@ std::string routing_text(const RouterConfig& r) {
   stage(fmt::format("top_k({})", r.top_k));
   if (r.score == Score::chosen_softmax) stage("softmax");
   if (r.score == Score::chosen_sigmoid) stage("sigmoid");
-  if (r.renorm) stage(r.renorm_epsilon != 0 ? fmt::format("renorm(eps={})", r.renorm_epsilon) : "renorm");
+  if (r.renorm) stage(renorm_text(r));
   if (r.scale != 1) stage(fmt::format("scale({})", r.scale));
   return text;
 }

@@ -66,6 +66,7 @@ void delta_net(Step& step, const Block& block, ConstRows x, Rows out);
 
 // FFNs and mixtures of them.
 void feed_forward(const Step& step, const FeedForward& ffn, ConstRows x, Rows out);
+float activation(const Config& config, float x);
 void activate(const Config& config, Rows gate, ConstRows up);  // gate = act(gate) * up
 RoutingPlan route(Step& step, const Site& site, ConstRows features);
 void run_experts(const Step& step, const Site& site, const RoutingPlan& plan, ConstRows x, Rows out);

@@ -1,6 +1,11 @@
-// renorm(eps): weights are divided by their sum (plus eps), so that they sum to one.
+// renorm(eps, min, power): weights are divided by their sum (plus eps, at least min), so that they sum to one.
+//
+// With a power p by the p-norm instead: (sum of |w|^p)^(1/p).
 //
 // Where the sum is not above zero the row stays as it is: an empty row gives zero, never NaN. Writes weigh.
+#include <algorithm>
+#include <cmath>
+
 #include "routing/registry.h"
 
 namespace moiety {
@@ -8,24 +13,29 @@ namespace {
 
 class Renorm : public RowStage {
  public:
-  explicit Renorm(float eps) : eps_(eps) {}
+  Renorm(float eps, float min, float power) : eps_(eps), min_(min), power_(power) {}
   void forward(const RoutingInput&, std::vector<Candidate>& candidates, std::span<float>) const override {
     float sum = 0;
-    for (const Candidate& c : candidates) sum += c.weigh;
-    sum += eps_;
+    for (const Candidate& c : candidates) sum += power_ == 1 ? c.weigh : std::pow(std::abs(c.weigh), power_);
+    if (power_ != 1) sum = std::pow(sum, 1 / power_);
+    sum = std::max(sum + eps_, min_);
     if (!(sum > 0)) return;
     for (Candidate& c : candidates) c.weigh /= sum;
   }
 
  private:
-  float eps_;
+  float eps_, min_, power_;
 };
 
 }  // namespace
 
 StageInfo renorm_stage() {
-  return {.name = "renorm", .signature = "eps:number=0", .meaning = "weights are divided by their sum plus eps", .source = "Mixtral, arXiv 2401.04088",
-          .build = [](const Arguments& a, const StageSite&) -> AnyStage { return std::make_unique<Renorm>(static_cast<float>(a.number("eps"))); }};
+  return {.name = "renorm", .signature = "eps:number=0, min:number=0, power:number=1",
+          .meaning = "weights are divided by their sum plus eps, at least min; with a power by that norm",
+          .source = "Mixtral, arXiv 2401.04088",
+          .build = [](const Arguments& a, const StageSite&) -> AnyStage { 
+            return std::make_unique<Renorm>(static_cast<float>(a.number("eps")), static_cast<float>(a.number("min")), static_cast<float>(a.number("power")));
+          }};
 }
 
 }  // namespace moiety

@@ -51,8 +51,7 @@ void strip_own_keys(const std::filesystem::path& from, const std::filesystem::pa
 
 // Values that llama.cpp's files cannot say: it assumes others, and so does whoever reads its keys.
 bool beyond_llama_cpp(const std::string& name) {
-  for (const char* piece : {"sliding", "clip", "sparse_step", "llama4", "jetmoe", "longcat", "flex_olmo", "gemma3", "gpt_oss", "odd", "plain", "window",
-                            "dynamic", "lfm2_moe-bias", "deepseek_v2", "longrope", "cohere2", "exaone", "afmoe"})
+  for (const char* piece : {"sliding", "window", "gemma3", "gpt_oss-clamp", "llama-dynamic", "llama4", "longcat", "longrope", "cohere2_moe-plain"})
     if (name.find(piece) != std::string::npos) return true;
   return false;
 }
