@@ -198,3 +198,17 @@ spec("cohere2_moe", "plain", "cohere2_moe", B(num_hidden_layers=3, num_key_value
      norm_topk_prob=False, sliding_window=8, layer_types=["sliding_attention", "full_attention", "sliding_attention"],
      mlp_layer_types=["sparse"] * 3, prefix_dense_intermediate_size=64, logit_scale=0.5, tie_word_embeddings=True,
      rope_parameters=rope(50000)))
+spec("deepseek_v3", "halves", "deepseek_v3", B(num_hidden_layers=2, num_key_value_heads=4, intermediate_size=32, moe_intermediate_size=8,
+     n_routed_experts=10, num_experts_per_tok=3, n_shared_experts=3, first_k_dense_replace=1, q_lora_rank=20, attention_bias=True,
+     rope_interleave=False, n_group=5, topk_group=3, norm_topk_prob=True, routed_scaling_factor=1.3, num_nextn_predict_layers=0,
+     rope_parameters=rope(10000, rope_type="yarn", factor=4.0, original_max_position_embeddings=16, mscale=1.0, mscale_all_dim=0.7), **MLA))
+spec("qwen2_moe", "window", "qwen2_moe", B(num_key_value_heads=1, intermediate_size=32, moe_intermediate_size=8, shared_expert_intermediate_size=24,
+     num_experts=5, num_experts_per_tok=5, decoder_sparse_step=1, mlp_only_layers=[], norm_topk_prob=True, use_sliding_window=True,
+     sliding_window=6, max_window_layers=3, hidden_act="gelu", rope_parameters=rope(1000000)))
+spec("ernie4_5_moe", "bias", "ernie4_5_moe", B(num_key_value_heads=1, head_dim=12, intermediate_size=32, moe_intermediate_size=8, moe_num_experts=5,
+     moe_k=1, moe_num_shared_experts=1, moe_layer_start_index=1, moe_layer_end_index=-1, moe_layer_interval=2, use_bias=True,
+     tie_word_embeddings=False, rope_parameters=rope(500000)), bias=0.05)
+spec("glm4_moe", "unshared", "glm4_moe", B(num_key_value_heads=2, head_dim=12, intermediate_size=32, moe_intermediate_size=8, n_routed_experts=7,
+     num_experts_per_tok=7, n_shared_experts=0, first_k_dense_replace=1, n_group=1, topk_group=1, norm_topk_prob=True,
+     routed_scaling_factor=1.0, attention_bias=False, use_qk_norm=True, num_nextn_predict_layers=0, tie_word_embeddings=True,
+     rope_parameters=rope(1000000, partial_rotary_factor=0.25)))

@@ -6,13 +6,12 @@
 namespace moiety {
 
 std::vector<float> decode_block_scaled(const Tensor& numbers, const Tensor& scales, uint64_t block_rows, uint64_t block_cols) {
-  if (numbers.shape.size() != 2 || scales.shape.size() != 2 || block_rows == 0 || block_cols == 0)
+  if (numbers.shape.size() != 2 || (scales.shape.size() != 2 && scales.count() != 1) || block_rows == 0 || block_cols == 0)
     throw Error("tensor {}: FP8 with block scales must be a matrix", numbers.name);
   const uint64_t rows = numbers.shape[0], cols = numbers.shape[1];
   const uint64_t down = (rows + block_rows - 1) / block_rows, across = (cols + block_cols - 1) / block_cols;
-  if (scales.shape[0] != down || scales.shape[1] != across)
-    throw Error("tensor {}: scales are [{}, {}], [{}, {}] blocks of {} x {} were expected", numbers.name, scales.shape[0], scales.shape[1],
-                down, across, block_rows, block_cols);
+  if (scales.count() != down * across || (scales.shape.size() == 2 && scales.shape[0] != down))
+    throw Error("tensor {}: {} scales for [{}, {}] blocks of {} x {}", numbers.name, scales.count(), down, across, block_rows, block_cols);
   std::vector<float> factor(scales.count()), out(numbers.count());
   decode(scales.type, scales.bytes.data(), factor);
   decode(numbers.type, numbers.bytes.data(), out);

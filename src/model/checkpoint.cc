@@ -31,7 +31,8 @@ std::string filled(std::string pattern, uint32_t layer, uint32_t part, size_t bl
 const char* known_extra(const std::string& name, const Config& config) {
   auto has = [&](const char* piece) { return name.find(piece) != std::string::npos; };
   if (has("rotary_emb.inv_freq") || has("rope_freqs") || has("rope_factors")) return "rope frequencies (computed)";
-  if (has("vision_tower") || has("vision_model") || has("visual.") || has("multi_modal_projector") || has("vision_encoder"))
+  if (has("vision_tower") || has("vision_model") || has("visual.") || has("multi_modal_projector") || has("vision_encoder") ||
+      has("mm_projector") || has("embed_vision"))
     return "vision tower";
   if (has("audio_tower")) return "audio tower";
   if (name.starts_with("mtp.") || has(".mtp.") || has("nextn") || has("mtp_")) return "multi-token prediction layers";
@@ -44,7 +45,9 @@ const char* known_extra(const std::string& name, const Config& config) {
 }
 
 // How many rows and columns share a scale in FP8 checkpoints.
-std::pair<uint64_t, uint64_t> scale_block(const nlohmann::json& config, const std::string& origin) {
+std::pair<uint64_t, uint64_t> scale_block(const nlohmann::json& whole, const std::string& origin) {
+  const bool nested = !whole.contains("quantization_config") && whole.contains("text_config") && whole["text_config"].is_object();
+  const nlohmann::json& config = nested ? whole["text_config"] : whole;
   if (!config.contains("quantization_config") || !config["quantization_config"].contains("weight_block_size")) return {128, 128};
   const nlohmann::json& size = config["quantization_config"]["weight_block_size"];
   if (!size.is_array() || size.size() != 2 || !size[0].is_number_unsigned() || !size[1].is_number_unsigned())
@@ -105,11 +108,15 @@ const Tensor* Checkpoint::stored_tensor(const std::string& name) {
     }
     if (const auto scales = by_name_.find(spelling + "_scale_inv"); scales != by_name_.end()) {
       claimed_.insert(scales->first);
-      const auto [block_rows, block_cols] = scale_block(hf_->config(), path_.string());
+      auto [block_rows, block_cols] = scale_block(hf_->config(), path_.string());
+      if (scales->second->count() == 1 && tensor.shape.size() == 2) block_rows = tensor.shape[0], block_cols = tensor.shape[1];  // one for all
       const std::vector<float> numbers = decode_block_scaled(tensor, *scales->second, block_rows, block_cols);
       const auto bytes = std::as_bytes(std::span(numbers));
       return &keep(spelling, tensor, TensorType::f32, std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end()));
     }
+    if (tensor.type == TensorType::f8_e4m3 || tensor.type == TensorType::f8_e5m2)
+      throw Error("{}: tensor {} is {} and has no {}_scale_inv beside it; what scales it is not known", path_.string(), spelling,
+                  type_info(tensor.type).name, spelling);
     return &tensor;
   }
   return nullptr;

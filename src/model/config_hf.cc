@@ -198,7 +198,8 @@ void read_blocks(const Keys& keys, Config& c) {
 
 void read_biases(const Keys& keys, Config& c) {
   const std::string_view name = c.family->name;
-  const bool never = name == "mistral" || name == "mixtral" || name == "minimax_m2" || name == "jetmoe" || name == "exaone_moe" || name == "lfm2_moe" || name == "dbrx";
+  const bool never = name == "mistral" || name == "mixtral" || name == "minimax_m2" || name == "jetmoe" || name == "exaone_moe" ||
+                     name == "lfm2_moe" || name == "dbrx";
   if (name == "qwen2") c.qkv_bias = true;
   else if (name == "qwen2_moe") c.qkv_bias = keys.flag({"qkv_bias"}, true);
   else if (!never) c.qkv_bias = keys.flag({name == "ernie4_5_moe" ? "use_bias" : "attention_bias"}, name == "gpt_oss");

@@ -51,7 +51,8 @@ void strip_own_keys(const std::filesystem::path& from, const std::filesystem::pa
 
 // Values that llama.cpp's files cannot say: it assumes others, and so does whoever reads its keys.
 bool beyond_llama_cpp(const std::string& name) {
-  for (const char* piece : {"sliding", "window", "gemma3", "gpt_oss-clamp", "llama-dynamic", "llama4", "longcat", "longrope", "cohere2_moe-plain"})
+  for (const char* piece : {"sliding", "window", "gemma3", "gpt_oss-clamp", "llama-dynamic", "llama4", "longcat", "longrope",
+                            "cohere2_moe-plain", "halves", "unshared"})
     if (name.find(piece) != std::string::npos) return true;
   return false;
 }

@@ -1,9 +1,14 @@
 // Every family against Transformers: logits, greedy continuation, routing; all at once, in chunks, token by token.
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <fstream>
 #include <set>
 
+#include "model/config_defaults.h"
+#include "model/family.h"
 #include "tests/engine/fixture.h"
 
 namespace moiety {
@@ -37,19 +42,41 @@ TEST_P(Family, LogitsAreTransformers) {
   }
 }
 
+// A checkpoint of the same weights with another config.json, while it lives.
+struct Variant {
+  Variant(const Fixture& fixture, const nlohmann::json& config) {
+    std::filesystem::create_directories(path);
+    for (const auto& entry : std::filesystem::directory_iterator(fixture.path))
+      if (entry.path().filename().string().find("safetensors") != std::string::npos)
+        std::filesystem::create_symlink(entry.path(), path / entry.path().filename());
+    std::ofstream(path / "config.json") << config;
+  }
+  ~Variant() { std::filesystem::remove_all(path); }
+  const std::filesystem::path path = std::filesystem::temp_directory_path() / ("moiety-variant-" + std::to_string(::getpid()));
+};
+
 TEST_P(Family, BothStylesOfConfigurationMeanTheSame) {
   const Fixture& fixture = GetParam();
   if (!std::filesystem::exists(fixture.path / "config_v5.json")) return;
-  const auto other = std::filesystem::temp_directory_path() / ("moiety-v5-" + std::to_string(::getpid()));
-  std::filesystem::create_directories(other);
-  for (const auto& entry : std::filesystem::directory_iterator(fixture.path))
-    if (entry.path().filename().string().find("safetensors") != std::string::npos)
-      std::filesystem::create_symlink(entry.path(), other / entry.path().filename());
-  std::filesystem::copy_file(fixture.path / "config_v5.json", other / "config.json");
+  const Variant other(fixture, fixture.read("config_v5.json"));
   const auto sequences = fixture.tokens();
-  const std::vector<float> mine = in_pieces(load_model(other), sequences[0], sequences[0].size());
-  std::filesystem::remove_all(other);
+  const std::vector<float> mine = in_pieces(load_model(other.path), sequences[0], sequences[0].size());
   EXPECT_EQ(mine, in_pieces(load_model(fixture.path), sequences[0], sequences[0].size()));
+}
+
+TEST_P(Family, KeysThatEqualTheDefaultMayBeLeftOut) {
+  const Fixture& fixture = GetParam();
+  nlohmann::json config = fixture.read("config.json");
+  const nlohmann::json& defaults = config_defaults(*find_family(config["model_type"].get<std::string>()));
+  for (const auto& [key, value] : defaults.items())
+    if (config.contains(key) && config[key] == value) config.erase(key);
+  const auto plain = {std::pair<const char*, nlohmann::json>{"attention_bias", false}, {"mlp_bias", false}, {"hidden_act", "silu"},
+                      {"use_sliding_window", false}, {"rope_scaling", nullptr}};
+  for (const auto& [key, value] : plain)
+    if (config.contains(key) && config[key] == value && !defaults.contains(key)) config.erase(key);
+  const Variant sparse(fixture, config);
+  const auto ids = fixture.tokens()[0];
+  EXPECT_LE(relative_error(in_pieces(load_model(sparse.path), ids, ids.size()), fixture.logits(0)), bound);
 }
 
 TEST_P(Family, GreedyTokensAreTransformers) {

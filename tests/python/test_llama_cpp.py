@@ -10,7 +10,7 @@ from conftest import ROOT
 FIXTURES = ROOT / "tests/fixtures"
 # Values that llama.cpp fixes or leaves out, and families that it does not know.
 BEYOND = ["sliding", "clip", "sparse_step", "llama4", "jetmoe", "longcat", "flex_olmo", "gemma3", "gpt_oss", "odd", "plain", "window", "dynamic",
-          "lfm2_moe-bias", "deepseek_v2", "longrope",
+          "lfm2_moe-bias", "ernie4_5_moe-bias", "deepseek_v2", "longrope", "halves", "unshared",
           "phimoe"]  # its sparsemixer is a plain softmax there
 NAMES = sorted(p.name for p in FIXTURES.iterdir() if p.is_dir() and not any(b in p.name for b in BEYOND)) if FIXTURES.exists() else []
 

@@ -108,6 +108,23 @@ TEST(Stages, DoWhatTheirDefinitionSays) {
   }
 }
 
+TEST(Stages, RenormDividesByANormThatIsNotTooSmall) {
+  std::mt19937 rng(7);
+  for (const auto& [arguments, power, eps, least] : {std::tuple{"power=2", 2.0, 0.0, 0.0}, {"eps=0.5, min=2", 1.0, 0.5, 2.0}, {"min=0.5", 1.0, 0.0, 0.5}})
+    for (int round = 0; round < 50; round++) {
+      List in;
+      double sum = 0;
+      for (uint32_t e = 0; e < 1 + rng() % 6; e++) {
+        const float w = static_cast<float>(1 + rng() % 99) / 100;
+        in.push_back({e, w, w});
+        sum += std::pow(double(w), power);
+      }
+      List want = in;
+      for (Candidate& c : want) c.weigh = static_cast<float>(c.weigh / std::max(std::pow(sum, 1 / power) + eps, least));
+      expect_same(apply(std::string("renorm(") + arguments + ")", in, 8), want, arguments);
+    }
+}
+
 TEST(Stages, SparseMixerTakesTheBestAndLooksAgain) {
   for (uint32_t seed = 1; seed <= 100; seed++) {
     std::mt19937 rng(seed);
