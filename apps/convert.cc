@@ -1,9 +1,8 @@
 // moiety convert and moiety upcycle: checkpoints written anew.
-#include <unistd.h>
-
 #include <cstdio>
 
 #include "apps/verbs.h"
+#include "base/progress.h"
 #include "base/size.h"
 #include "grow/upcycle.h"
 #include "text/tokenizer_export.h"
@@ -12,25 +11,32 @@ namespace moiety {
 namespace {
 
 struct Options {
-  std::string in, out, to, type, expert_type;
+  std::string in, out, to, type, expert_type, types, imatrix;
+  bool pure = false;
+  size_t threads = 0;
   UpcycleOptions upcycle;
 };
 
-TensorType wanted_type(const std::string& name) {
-  const auto type = type_by_name(name);
-  if (!type) throw UsageError("'{}' is no tensor type; f32, f16, bf16, q8_0, q4_k … are", name);
-  return *type;
+void copy_companions(const Checkpoint& in, const std::filesystem::path& out) {
+  if (in.is_gguf()) return;
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "generation_config.json", "chat_template.jinja"})
+    if (std::filesystem::exists(in.path() / name)) std::filesystem::copy_file(in.path() / name, out / name);
 }
 
 ConvertOptions prepare(const Options& o, Checkpoint& in, bool quiet) {
   ConvertOptions c;
   // Without --to the name says it: .gguf is a file, anything else a directory.
   c.to_hf = o.to.empty() ? !std::string_view(o.out).ends_with(".gguf") : o.to == "hf";
-  if (!o.type.empty()) c.type = wanted_type(o.type);
-  if (!o.expert_type.empty()) c.expert_type = wanted_type(o.expert_type);
-  const bool terminal = isatty(2);
-  if (!quiet && terminal) c.progress = [](size_t done, size_t all) { std::fprintf(stderr, "\rtensor %zu of %zu%s", done, all, done == all ? "\n" : ""); };
-  if (!c.to_hf)
+  if (!o.type.empty()) c.type = read_type(o.type, o.pure);
+  if (!o.expert_type.empty()) c.expert_type = read_type(o.expert_type, o.pure);
+  if (!o.types.empty()) c.rules = std::make_shared<TypeRules>(TypeRules::read(o.types));
+  if (!o.imatrix.empty()) c.importance = std::make_shared<ImportanceMatrix>(ImportanceMatrix::read(o.imatrix));
+  if (c.type && c.type->name == "q2_k_s" && !c.importance) throw UsageError("q2_k_s needs an importance matrix; give --imatrix F, or take q2_k");
+  c.threads = o.threads;
+  auto progress = std::make_shared<Progress>("writing", "bytes", 0, progress_on_stderr(quiet));
+  c.progress = [progress](uint64_t done, uint64_t all) { progress->set(done, all); };
+  if (c.to_hf) c.add_companions = [&in](const std::filesystem::path& directory) { copy_companions(in, directory); };
+  else
     c.edit_metadata = [&in, quiet](Metadata& m) {
       if (in.is_gguf()) return copy_tokenizer(in.gguf()->metadata(), m);
       const std::string warning = export_tokenizer(in.path(), in.config().vocab, m);
@@ -39,27 +45,30 @@ ConvertOptions prepare(const Options& o, Checkpoint& in, bool quiet) {
   return c;
 }
 
-void copy_companions(const Checkpoint& in, const std::filesystem::path& out) {
-  if (in.is_gguf()) return;
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "tokenizer.model", "generation_config.json", "chat_template.jinja"})
-    if (std::filesystem::exists(in.path() / name))
-      std::filesystem::copy_file(in.path() / name, out / name, std::filesystem::copy_options::overwrite_existing);
-}
-
 void report(const ConvertReport& r, const Options& o) {
-  for (const std::string& line : r.fallbacks) fmt::print("{}\n", line);
-  uint64_t bytes = 0;
-  if (std::filesystem::is_directory(o.out))
-    for (const auto& entry : std::filesystem::directory_iterator(o.out)) bytes += entry.is_regular_file() ? entry.file_size() : 0;
-  else
-    bytes = std::filesystem::file_size(o.out);
-  fmt::print("{}: {} tensors, {}\n", o.out, r.tensors, show_size(bytes));
+  for (const std::string& line : r.notes) fmt::print("{}\n", line);
+  uint64_t before = 0;
+  for (const ConvertReport::Change& c : r.changes) {
+    before += c.bytes_before;
+    const std::string_view from = type_info(c.from).name, to = type_info(c.to).name;
+    if (c.from == c.to) fmt::print("{:<8} kept        {:>5} tensors  {:>10}\n", from, c.tensors, show_size(c.bytes_after));
+    else fmt::print("{:<8} -> {:<8} {:>5} tensors  {:>10} -> {}\n", from, to, c.tensors, show_size(c.bytes_before), show_size(c.bytes_after));
+  }
+  fmt::print("{}: {} tensors, {} from {}\n", o.out, r.tensors, show_size(r.bytes), show_size(before));
 }
 
 void add_common(CLI::App& verb, Options& o) {
   verb.add_option("--to", o.to, "gguf or hf (default: gguf if OUT ends with .gguf)")->check(CLI::IsMember({"gguf", "hf"}));
-  verb.add_option("--type", o.type, "type of the matrices: f32, f16, bf16, q8_0, q4_k … (default: as stored)");
-  verb.add_option("--expert-type", o.expert_type, "type of the experts' matrices (default: as --type)");
+  verb.add_option("--type", o.type,
+                  "type of the matrices: f32, f16, bf16, or a mix by llama.cpp's rules: q4_k_m, q4_k_s, q5_k_m, q3_k_l, q2_k, q6_k, q8_0, q4_0, iq4_xs, "
+                  "mxfp4_moe … (default: as stored)");
+  verb.add_option("--expert-type", o.expert_type, "type or mix of the experts' matrices (default: as --type)");
+  verb.add_option("--types", o.types,
+                  "file of rules, stronger than both: lines of a pattern and a type; a pattern is a glob over tensor names (blk.*.ffn_down_exps.weight), "
+                  "a regular expression between slashes, layers (3, 0-5) or layer:expert (3:17, 0-5:*)");
+  verb.add_option("--imatrix", o.imatrix, "importance matrix of llama.cpp's llama-imatrix (.dat or .gguf), which weighs the encoders' errors");
+  verb.add_flag("--pure", o.pure, "every matrix gets the type itself, not the mix of that name");
+  verb.add_option("-t,--threads", o.threads, "threads (default: the cores that affinity and cgroup allow)")->check(CLI::Range(1, 1024));
 }
 
 }  // namespace
@@ -70,14 +79,11 @@ void add_convert(Commands& commands) {
   verb->add_option("IN", o->in, "a GGUF file or a Hugging Face directory")->required();
   verb->add_option("OUT", o->out, "the file or directory to write")->required();
   add_common(*verb, *o);
-  verb->footer("Example: moiety convert Mixtral-8x7B mixtral.gguf --type q8_0");
+  verb->footer("Example: moiety convert Mixtral-8x7B mixtral.gguf --type q4_k_m");
   verb->callback([o, &commands] {
     commands.chosen = [o, &commands] {
       Checkpoint in = Checkpoint::open(find_model(o->in));
-      const ConvertOptions c = prepare(*o, in, commands.quiet);
-      const ConvertReport r = convert(in, o->out, c);
-      if (c.to_hf) copy_companions(in, o->out);
-      report(r, *o);
+      report(convert(in, o->out, prepare(*o, in, commands.quiet)), *o);
       return 0;
     };
   });
@@ -97,9 +103,7 @@ void add_upcycle(Commands& commands) {
   verb->callback([o, &commands] {
     commands.chosen = [o, &commands] {
       Checkpoint in = Checkpoint::open(find_model(o->in));
-      const ConvertOptions c = prepare(*o, in, commands.quiet);
-      const ConvertReport r = upcycle(in, o->out, o->upcycle, c);
-      if (c.to_hf) copy_companions(in, o->out);
+      const ConvertReport r = upcycle(in, o->out, o->upcycle, prepare(*o, in, commands.quiet));
       fmt::print("{} layers with {} experts each, {} for a token\n", in.config().blocks.size(), o->upcycle.experts, o->upcycle.top_k);
       report(r, *o);
       return 0;

@@ -29,6 +29,7 @@ std::vector<std::filesystem::path> shards_of(const std::filesystem::path& path, 
 GgufFile GgufFile::open(const std::filesystem::path& path) {
   GgufFile out;
   out.path_ = path;
+  out.files_ = {path};
   auto maps = std::make_shared<std::vector<MappedFile>>();
   maps->reserve(1);
   maps->emplace_back(path);
@@ -38,7 +39,7 @@ GgufFile GgufFile::open(const std::filesystem::path& path) {
   const int64_t count = out.metadata_.integer("split.count").value_or(1);
   if (count < 0 || count > 10000) throw Error("{}: says that it is one of {} files", path.string(), count);
   if (count > 1) {
-    const std::vector<std::filesystem::path> shards = shards_of(path, static_cast<uint64_t>(count));
+    const std::vector<std::filesystem::path> shards = out.files_ = shards_of(path, static_cast<uint64_t>(count));
     std::unordered_set<std::string> names;
     for (const Tensor& tensor : out.tensors_) names.insert(tensor.name);
     for (size_t i = 1; i < shards.size(); i++) {

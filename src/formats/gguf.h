@@ -18,12 +18,14 @@ class GgufFile {
   static GgufFile open(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
+  const std::vector<std::filesystem::path>& files() const { return files_; }  // all shards
   const Metadata& metadata() const { return metadata_; }
   const std::vector<Tensor>& tensors() const { return tensors_; }
   const Tensor* find(std::string_view name) const;
 
  private:
   std::filesystem::path path_;
+  std::vector<std::filesystem::path> files_;
   Metadata metadata_;
   std::vector<Tensor> tensors_;
   std::shared_ptr<void> mapping_;

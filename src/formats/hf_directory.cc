@@ -72,6 +72,13 @@ void refuse_quantised(const json& config, const std::string& origin) {
 
 }  // namespace
 
+bool is_model_file(const std::string& name) {
+  for (const char* known : {"config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json", "tokenizer.json",
+                            "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "chat_template.jinja"})
+    if (name == known) return true;
+  return name.starts_with("model-") && name.ends_with(".safetensors");
+}
+
 HfDirectory HfDirectory::open(const std::filesystem::path& path) {
   HfDirectory out;
   out.path_ = path;

@@ -3,12 +3,16 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "formats/tensor.h"
 
 namespace moiety {
+
+// The files of a model, as against what else people keep beside them.
+bool is_model_file(const std::string& name);
 
 class HfDirectory {
  public:

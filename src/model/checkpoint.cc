@@ -80,46 +80,67 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
 
 const Tensor& Checkpoint::keep(const std::string& name, const Tensor& like, TensorType type, std::shared_ptr<std::vector<std::byte>> bytes) {
   auto tensor = std::make_shared<Tensor>(like);
+  if (only_last_decoded_) decoded_.clear(), decoded_bytes_.clear();
   tensor->type = type;
   tensor->bytes = *bytes;
   decoded_bytes_.push_back(bytes);
   return *(decoded_[name] = tensor);
 }
 
-// A tensor under its name, or under those that multimodal checkpoints give it; pieces are joined on first use.
-const Tensor* Checkpoint::stored_tensor(const std::string& name) {
+uint64_t Checkpoint::Located::count() const {
+  uint64_t n = 1;
+  for (uint64_t extent : shape) n *= extent;
+  return n;
+}
+
+// A tensor under its name, or under those that multimodal checkpoints give it.
+std::optional<Checkpoint::Located> Checkpoint::locate(const std::string& name) {
   std::vector<std::string> spellings = {name, "language_model." + name};
   if (name.starts_with("model.")) spellings.push_back("model.language_model." + name.substr(6));
   for (const std::string& spelling : spellings) {
-    if (auto it = decoded_.find(spelling); it != decoded_.end()) return it->second.get();
     const auto found = by_name_.find(spelling);
     if (found == by_name_.end()) continue;
     const Tensor& tensor = *found->second;
     claimed_.insert(spelling);
-    if (tensor.name.ends_with("_blocks") && tensor.type == TensorType::u8) {
+    Located out = {spelling, tensor.type, tensor.shape};
+    if (hf_ && spelling.ends_with("_blocks") && tensor.type == TensorType::u8) {
       const std::string scales = spelling.substr(0, spelling.size() - 6) + "scales";
+      if (tensor.shape.size() < 2) throw Error("{}: tensor {} has shape {}; blocks of MXFP4 are [.., blocks, 16]", path_.string(), spelling, shape_text(tensor.shape));
       if (!by_name_.contains(scales)) throw Error("{}: tensor {} has no scales beside it", path_.string(), spelling);
       claimed_.insert(scales);
-      Tensor joined = tensor;
-      joined.shape.pop_back();
-      joined.shape.back() *= 32;
-      return &keep(spelling, joined, TensorType::mxfp4,
-                   std::make_shared<std::vector<std::byte>>(join_mxfp4(tensor, *by_name_.at(scales))));
-    }
-    if (const auto scales = by_name_.find(spelling + "_scale_inv"); scales != by_name_.end()) {
+      out.type = TensorType::mxfp4;
+      out.shape.pop_back();
+      out.shape.back() *= 32;
+    } else if (const auto scales = by_name_.find(spelling + "_scale_inv"); hf_ && scales != by_name_.end()) {
       claimed_.insert(scales->first);
-      auto [block_rows, block_cols] = scale_block(hf_->config(), path_.string());
-      if (scales->second->count() == 1 && tensor.shape.size() == 2) block_rows = tensor.shape[0], block_cols = tensor.shape[1];  // one for all
-      const std::vector<float> numbers = decode_block_scaled(tensor, *scales->second, block_rows, block_cols);
-      const auto bytes = std::as_bytes(std::span(numbers));
-      return &keep(spelling, tensor, TensorType::f32, std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end()));
-    }
-    if (tensor.type == TensorType::f8_e4m3 || tensor.type == TensorType::f8_e5m2)
+      out.type = TensorType::f32;
+    } else if (tensor.type == TensorType::f8_e4m3 || tensor.type == TensorType::f8_e5m2) {
       throw Error("{}: tensor {} is {} and has no {}_scale_inv beside it; what scales it is not known", path_.string(), spelling,
                   type_info(tensor.type).name, spelling);
-    return &tensor;
+    }
+    return out;
   }
-  return nullptr;
+  return {};
+}
+
+// The tensor itself; what is stored in pieces is joined on first use.
+const Tensor& Checkpoint::joined(const Located& located) {
+  if (auto it = decoded_.find(located.spelling); it != decoded_.end()) return *it->second;
+  const Tensor& tensor = *by_name_.at(located.spelling);
+  if (located.type == TensorType::mxfp4 && tensor.type == TensorType::u8) {
+    Tensor like = tensor;
+    like.shape = located.shape;
+    const Tensor& scales = *by_name_.at(located.spelling.substr(0, located.spelling.size() - 6) + "scales");
+    return keep(located.spelling, like, TensorType::mxfp4, std::make_shared<std::vector<std::byte>>(join_mxfp4(tensor, scales)));
+  }
+  if (const auto scales = by_name_.find(located.spelling + "_scale_inv"); hf_ && scales != by_name_.end()) {
+    auto [block_rows, block_cols] = scale_block(hf_->config(), path_.string());
+    if (scales->second->count() == 1 && tensor.shape.size() == 2) block_rows = tensor.shape[0], block_cols = tensor.shape[1];  // one for all
+    const std::vector<float> numbers = decode_block_scaled(tensor, *scales->second, block_rows, block_cols);
+    const auto bytes = std::as_bytes(std::span(numbers));
+    return keep(located.spelling, tensor, TensorType::f32, std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end()));
+  }
+  return tensor;
 }
 
 const TensorName* Checkpoint::row_of(const std::string& name, int block, size_t expert, std::string& stored) {
@@ -128,7 +149,7 @@ const TensorName* Checkpoint::row_of(const std::string& name, int block, size_t 
   const BlockConfig* config = block >= 0 ? &config_.blocks.at(static_cast<size_t>(block)) : nullptr;
   for (const TensorName& row : rows->second) {
     stored = filled(row.stored, config ? config->layer : 0, config ? config->part : 0, static_cast<size_t>(std::max(block, 0)), expert);
-    if (stored_tensor(stored)) return &row;
+    if (locate(stored)) return &row;
   }
   return nullptr;
 }
@@ -139,25 +160,40 @@ Adjust Checkpoint::adjust(const std::string& name, int block) {
   return row ? row->adjust : Adjust::none;
 }
 
+// Checks that a stored tensor has room for `count` matrices of [rows, cols] that can be cut out of it.
+std::optional<Checkpoint::Located> Checkpoint::locate_matrix(const TensorName& row, const std::string& name, size_t count, size_t rows, size_t cols) {
+  auto stored = locate(name);
+  const size_t stack = row.stored.find("{e}") != std::string::npos ? 1 : count;
+  const StoredShape shape = stored_shape(row, config_, rows, cols);
+  if (stored->count() != stack * shape.lines * shape.line_length)
+    throw Error("{}: tensor {} has shape {}, but {} x {} x {} numbers are expected by the configuration", path_.string(), stored->spelling,
+                shape_text(stored->shape), stack, shape.lines, shape.line_length);
+  if (const uint32_t numbers = type_info(stored->type).block; numbers > 1 && row.transposed) stored->type = TensorType::f32;
+  else if (shape.line_length % numbers != 0)
+    throw Error("{}: tensor {} of type {} cannot be cut as this model needs it", path_.string(), stored->spelling, type_info(stored->type).name);
+  return stored;
+}
+
+std::optional<TensorType> Checkpoint::type_of(const std::string& name, int block, size_t i, size_t count, size_t rows, size_t cols) {
+  std::string stored;
+  const TensorName* row = row_of(name, block, i, stored);
+  if (!row) return {};
+  return locate_matrix(*row, stored, count, rows, cols)->type;
+}
+
 std::optional<StoredMatrix> Checkpoint::find(const std::string& name, int block, size_t i, size_t count, size_t rows, size_t cols) {
   std::string stored_name;
   const TensorName* row = row_of(name, block, i, stored_name);
   if (!row) return {};
-  const Tensor* stored = stored_tensor(stored_name);
-  const bool one_each = row->stored.find("{e}") != std::string::npos;
-  const size_t stack = one_each ? 1 : count, place = one_each ? 0 : i;
-  const StoredShape shape = stored_shape(*row, config_, rows, cols);
-  if (stored->count() != stack * shape.lines * shape.line_length)
-    throw Error("{}: tensor {} has shape {}, but {} x {} x {} numbers are expected by the configuration", path_.string(), stored->name,
-                shape_text(stored->shape), stack, shape.lines, shape.line_length);
-  if (const uint32_t numbers = type_info(stored->type).block; numbers > 1 && row->transposed) {
+  const TensorType type = locate_matrix(*row, stored_name, count, rows, cols)->type;
+  const Tensor* stored = &joined(*locate(stored_name));
+  if (stored->type != type) {  // transposed blocks
     auto bytes = std::make_shared<std::vector<std::byte>>(stored->count() * sizeof(float));
     decode(stored->type, stored->bytes.data(), {reinterpret_cast<float*>(bytes->data()), stored->count()});
-    stored = &keep(stored->name, *stored, TensorType::f32, bytes);
-  } else if (shape.line_length % numbers != 0) {
-    throw Error("{}: tensor {} of type {} cannot be cut as this model needs it", path_.string(), stored->name, type_info(stored->type).name);
+    stored = &keep(stored->name, *stored, type, bytes);
   }
-  return stored_view(*row, config_, stored->type, stored->bytes.data(), place, rows, cols);
+  const bool one_each = row->stored.find("{e}") != std::string::npos;
+  return stored_view(*row, config_, type, stored->bytes.data(), one_each ? 0 : i, rows, cols);
 }
 
 std::vector<std::string> Checkpoint::unclaimed() const {

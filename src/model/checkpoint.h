@@ -28,6 +28,10 @@ class Checkpoint {
   // The i-th of `count` matrices that a canonical name stands for (experts, heads; 0 of 1 for plain matrices), where it lies.
   // `block`: entry of the schedule, -1 for the model's own tensors. Nothing if the checkpoint has no such tensor. An Error if it has another shape than [rows, cols]. Vectors are [n, 1].
   std::optional<StoredMatrix> find(const std::string& name, int block, size_t i, size_t count, size_t rows, size_t cols);
+  // The same question, answered without reading or decoding a number.
+  std::optional<TensorType> type_of(const std::string& name, int block, size_t i, size_t count, size_t rows, size_t cols);
+  // Of tensors that `find` has to decode or join, only the last one stays: for passes that look at each once. Views of others end.
+  void keep_only_last_decoded() { only_last_decoded_ = true; }
   // How the numbers of that name are to be adjusted.
   Adjust adjust(const std::string& name, int block);
 
@@ -38,7 +42,16 @@ class Checkpoint {
 
  private:
   const TensorName* row_of(const std::string& name, int block, size_t expert, std::string& stored);
-  const Tensor* stored_tensor(const std::string& name);
+  // A tensor as `find` will see it: what is stored in pieces counts as joined.
+  struct Located {
+    std::string spelling;  // its name in this checkpoint
+    TensorType type;
+    std::vector<uint64_t> shape;
+    uint64_t count() const;
+  };
+  std::optional<Located> locate(const std::string& name);
+  std::optional<Located> locate_matrix(const TensorName& row, const std::string& stored, size_t count, size_t rows, size_t cols);
+  const Tensor& joined(const Located& tensor);
   const Tensor& keep(const std::string& name, const Tensor& like, TensorType type, std::shared_ptr<std::vector<std::byte>> bytes);
 
   std::filesystem::path path_;
@@ -50,6 +63,7 @@ class Checkpoint {
   std::unordered_map<std::string, std::shared_ptr<Tensor>> decoded_;      // stored in pieces, joined here
   std::vector<std::shared_ptr<void>> decoded_bytes_;
   std::unordered_set<std::string> claimed_;
+  bool only_last_decoded_ = false;
 };
 
 }  // namespace moiety

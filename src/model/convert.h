@@ -2,22 +2,28 @@
 #pragma once
 #include <filesystem>
 #include <functional>
-#include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "formats/imatrix.h"
 #include "formats/metadata.h"
 #include "model/checkpoint.h"
 #include "model/load.h"
+#include "model/type_mix.h"
+#include "model/type_rules.h"
 
 namespace moiety {
 
 struct ConvertOptions {
   bool to_hf = false;
-  std::optional<TensorType> type;         // of matrices; nothing: as stored
-  std::optional<TensorType> expert_type;  // of experts' matrices; nothing: as `type`
+  std::optional<TypeMix> type;         // of matrices; nothing: as stored
+  std::optional<TypeMix> expert_type;  // of experts' matrices; nothing: as `type`
+  std::shared_ptr<TypeRules> rules;    // stronger than both
+  std::shared_ptr<const ImportanceMatrix> importance;
+  size_t threads = 0;                  // 0: all
   // Another model than the source's, made of its tensors: its config.json (empty: the source's own).
   nlohmann::json target_config;
   // Where a canonical tensor of the target comes from: a name of the source and which of its matrices. Null: the same one.
@@ -26,18 +32,29 @@ struct ConvertOptions {
     size_t i, count;
   };
   std::function<Origin(const CanonicalTensor&, size_t i)> origin;
-  std::function<void(const CanonicalTensor&, size_t i, size_t row, std::span<float>)> make_row;  // of tensors from nowhere
-  std::function<bool(const CanonicalTensor&, size_t i, size_t row, std::span<float>)> edit_row;  // asked with an empty span: does it edit?
-  std::function<void(size_t done, size_t all)> progress;
+  // Rows of tensors from nowhere, and changes to others (asked with an empty span: does it change that tensor?). Called by all threads.
+  std::function<void(const CanonicalTensor&, size_t i, size_t row, std::span<float>)> make_row;
+  std::function<bool(const CanonicalTensor&, size_t i, size_t row, std::span<float>)> edit_row;
+  std::function<void(uint64_t done_bytes, uint64_t all_bytes)> progress;  // called by all threads
   std::function<void(Metadata&)> edit_metadata;  // GGUF: tokenizer and whatever else joins the keys
+  std::function<void(const std::filesystem::path& directory)> add_companions;  // Hugging Face: tokenizer and whatever else joins the directory
 };
 
 struct ConvertReport {
+  // Tensors of one type that became tensors of another, or stayed.
+  struct Change {
+    TensorType from, to;
+    size_t tensors = 0;
+    uint64_t bytes_before = 0, bytes_after = 0;
+  };
+  std::vector<Change> changes;
   size_t tensors = 0;
-  std::vector<std::string> fallbacks;  // matrices whose rows a block does not divide, and what they got instead
+  uint64_t bytes = 0;
+  std::vector<std::string> notes;  // matrices that got another type than was asked, tensors that were skipped, importance that was missing
 };
 
-// Streams tensor by tensor; `out` is a GGUF file or, with to_hf, a directory. Nothing half-written is left.
+// Streams tensor by tensor; `out` is a GGUF file or, with to_hf, a directory. Nothing half-written is left. An `out` that exists is
+// replaced if it is empty or of the kind that is written, and is not the source.
 ConvertReport convert(Checkpoint& in, const std::filesystem::path& out, const ConvertOptions& options);
 
 }  // namespace moiety

@@ -30,6 +30,16 @@ enum class Slice : uint8_t {
 
 enum class Adjust : uint8_t { none, plus_one, minus_exp, negated };  // canonical = stored + 1, -exp(stored), -stored
 
+// The extents of a stored tensor; the numbers and their order are the same in each.
+enum class Extents : uint8_t {
+  plain,         // [n] for vectors, [rows, cols] for matrices, [count, rows, cols] for stacks
+  joined_stack,  // [count * rows, cols]
+  column, row,   // a vector as [n, 1], as [1, n]
+  flat,          // a matrix of one row as [cols]
+  taps,          // short convolutions: [channels, taps]
+  channel_taps,  // [channels, 1, taps]
+};
+
 struct TensorName {
   std::string canonical;  // without "blk.N." where `stored` has {l}; "ffn_gate_exps.weight"
   std::string stored;     // {l} layer, {p} part of the layer, {b} block, {e} expert: one tensor each
@@ -37,6 +47,7 @@ struct TensorName {
   bool transposed = false;  // stored matrix is [cols, rows]
   Adjust adjust = Adjust::none;
   bool read_only = false;  // another row is what a new file gets
+  Extents extents = Extents::plain;
 };
 
 // Rows of this family, most special first: the first whose stored tensor exists in the file is taken.

@@ -19,7 +19,7 @@ const char* same[] = {
     "attn_norm", "ffn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "attn_q_norm", "attn_k_norm", "attn_q_a", "attn_q_a_norm",
     "attn_q_b", "attn_kv_a_mqa", "attn_kv_a_norm", "attn_k_b", "attn_v_b", "attn_gate", "attn_sinks", "ffn_gate", "ffn_up", "ffn_down",
     "ffn_gate_inp", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps", "ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp",
-    "ffn_gate_inp_shexp", "shortconv.in_proj", "shortconv.conv", "shortconv.out_proj", "delta_q", "delta_k", "delta_v", "delta_gate",
+    "shortconv.in_proj", "shortconv.out_proj", "delta_q", "delta_k", "delta_v", "delta_gate",
     "delta_beta", "delta_decay", "delta_conv", "delta_conv_q", "delta_conv_k", "delta_conv_v", "delta_norm", "delta_output",
     "attn_gate_inp", "attn_q_exps", "attn_output_exps", "attn_exps_output", "ffn_exps_output", "exp_probs_b",
 };
@@ -47,7 +47,7 @@ std::vector<TensorName> family_rows(std::string_view family) {
             {"delta_gate.weight", BLK "attn_gate.weight"},
             {"delta_beta.weight", BLK "ssm_ba.weight", Slice::delta_beta},
             {"delta_decay.weight", BLK "ssm_ba.weight", Slice::delta_decay},
-            {"delta_conv.weight", BLK "ssm_conv1d.weight"},
+            {.canonical = "delta_conv.weight", .stored = BLK "ssm_conv1d.weight", .extents = Extents::taps},
             {"delta_decay_rate", BLK "ssm_a"},
             {"delta_decay.bias", BLK "ssm_dt.bias"},
             {"delta_norm.weight", BLK "ssm_norm.weight"},
@@ -59,10 +59,10 @@ std::vector<TensorName> family_rows(std::string_view family) {
             {"delta_gate.weight", BLK "ssm_g_a.weight"},
             {"delta_beta.weight", BLK "ssm_beta.weight"},
             {"delta_decay.weight", BLK "ssm_f_a.weight"},
-            {"delta_conv_q.weight", BLK "ssm_conv1d_q.weight"},
-            {"delta_conv_k.weight", BLK "ssm_conv1d_k.weight"},
-            {"delta_conv_v.weight", BLK "ssm_conv1d_v.weight"},
-            {"delta_decay_rate", BLK "ssm_a", Slice::all, false, Adjust::negated},
+            {.canonical = "delta_conv_q.weight", .stored = BLK "ssm_conv1d_q.weight", .extents = Extents::channel_taps},
+            {.canonical = "delta_conv_k.weight", .stored = BLK "ssm_conv1d_k.weight", .extents = Extents::channel_taps},
+            {.canonical = "delta_conv_v.weight", .stored = BLK "ssm_conv1d_v.weight", .extents = Extents::channel_taps},
+            {"delta_decay_rate", BLK "ssm_a", Slice::all, false, Adjust::negated, false, Extents::column},
             {"delta_decay.bias", BLK "ssm_dt.bias"},
             {"delta_norm.weight", BLK "ssm_norm.weight"},
             {"delta_output.weight", BLK "attn_output.weight"}};
@@ -94,6 +94,9 @@ std::vector<TensorName> gguf_names(const Config& config) {
   names.push_back({"attn_post_norm.weight", BLK "post_attention_norm.weight"});
   names.push_back({"ffn_post_norm.weight", BLK "post_ffw_norm.weight"});
   names.push_back({"delta_decay_rate", BLK "delta_decay_rate"});
+  names.push_back({"shortconv.conv.bias", BLK "shortconv.conv.bias"});
+  names.push_back({.canonical = "shortconv.conv.weight", .stored = BLK "shortconv.conv.weight", .extents = Extents::taps});
+  names.push_back({.canonical = "ffn_gate_inp_shexp.weight", .stored = BLK "ffn_gate_inp_shexp.weight", .extents = Extents::flat});
   for (const char* name : {"token_embd.weight", "output_norm.weight", "output_norm.bias", "output.weight", "output.bias"})
     names.push_back({name, name});
   for (TensorName& name : other_layouts()) names.push_back(std::move(name));

@@ -59,8 +59,8 @@ Names latent(const std::string& prefix) {
       {"attn_kv_a_mqa.weight", prefix + "kv_a_proj_with_mqa.weight"},
       {"attn_kv_a_mqa.bias", prefix + "kv_a_proj_with_mqa.bias"},
       {"attn_kv_a_norm.weight", prefix + "kv_a_layernorm.weight"},
-      {"attn_k_b.weight", prefix + "kv_b_proj.weight", Slice::key_nope, true},
-      {"attn_v_b.weight", prefix + "kv_b_proj.weight", Slice::head_value},
+      {"attn_k_b.weight", prefix + "kv_b_proj.weight", Slice::key_nope, true, Adjust::none, false, Extents::joined_stack},
+      {"attn_v_b.weight", prefix + "kv_b_proj.weight", Slice::head_value, false, Adjust::none, false, Extents::joined_stack},
       {"attn_output.weight", prefix + "o_proj.weight"},
       {"attn_output.bias", prefix + "o_proj.bias"},
   };
@@ -124,7 +124,7 @@ Names family_names(const std::string_view family) {
           {"delta_gate.weight", LAYER "linear_attn.in_proj_qkvz.weight", Slice::delta_gate},
           {"delta_beta.weight", LAYER "linear_attn.in_proj_ba.weight", Slice::delta_beta},
           {"delta_decay.weight", LAYER "linear_attn.in_proj_ba.weight", Slice::delta_decay},
-          {"delta_conv.weight", LAYER "linear_attn.conv1d.weight"},
+          {.canonical = "delta_conv.weight", .stored = LAYER "linear_attn.conv1d.weight", .extents = Extents::channel_taps},
           {"delta_decay_rate", LAYER "linear_attn.A_log", Slice::all, false, Adjust::minus_exp},
           {"delta_decay.bias", LAYER "linear_attn.dt_bias"},
           {"delta_norm.weight", LAYER "linear_attn.norm.weight"},
@@ -161,7 +161,7 @@ Names family_names(const std::string_view family) {
         {"ffn_up_exps.bias", LAYER "mlp.experts.gate_up_proj_bias", Slice::odd},
         {"ffn_down_exps.bias", LAYER "mlp.experts.down_proj_bias"},
     };
-  if (family == "ernie4_5_moe") return {{"exp_probs_b.bias", LAYER "mlp.moe_statics.e_score_correction_bias"}};
+  if (family == "ernie4_5_moe") return {{.canonical = "exp_probs_b.bias", .stored = LAYER "mlp.moe_statics.e_score_correction_bias", .extents = Extents::row}};
   if (family == "hunyuan_v1_moe")
     return {
         {"attn_q_norm.weight", LAYER "self_attn.query_layernorm.weight"},
@@ -210,9 +210,9 @@ Names family_names(const std::string_view family) {
         {"attn_v.weight", "transformer.blocks.{l}.norm_attn_norm.attn.Wqkv.weight", Slice::value},
         {"attn_output.weight", "transformer.blocks.{l}.norm_attn_norm.attn.out_proj.weight"},
         {"ffn_gate_inp.weight", "transformer.blocks.{l}.ffn.router.layer.weight"},
-        {"ffn_gate_exps.weight", "transformer.blocks.{l}.ffn.experts.mlp.w1"},
-        {"ffn_up_exps.weight", "transformer.blocks.{l}.ffn.experts.mlp.v1"},
-        {"ffn_down_exps.weight", "transformer.blocks.{l}.ffn.experts.mlp.w2", Slice::all, true},
+        {.canonical = "ffn_gate_exps.weight", .stored = "transformer.blocks.{l}.ffn.experts.mlp.w1", .extents = Extents::joined_stack},
+        {.canonical = "ffn_up_exps.weight", .stored = "transformer.blocks.{l}.ffn.experts.mlp.v1", .extents = Extents::joined_stack},
+        {.canonical = "ffn_down_exps.weight", .stored = "transformer.blocks.{l}.ffn.experts.mlp.w2", .transposed = true, .extents = Extents::joined_stack},
     };
   if (family == "jetmoe") {
     Names names = fused_rows(LAYER "mlp.");
@@ -254,7 +254,7 @@ Names family_names(const std::string_view family) {
         {"exp_probs_b.bias", LAYER "feed_forward.expert_bias"},
         {"shortconv.in_proj.weight", LAYER "conv.in_proj.weight"},
         {"shortconv.in_proj.bias", LAYER "conv.in_proj.bias"},
-        {"shortconv.conv.weight", LAYER "conv.conv.weight"},
+        {.canonical = "shortconv.conv.weight", .stored = LAYER "conv.conv.weight", .extents = Extents::channel_taps},
         {"shortconv.conv.bias", LAYER "conv.conv.bias"},
         {"shortconv.out_proj.weight", LAYER "conv.out_proj.weight"},
         {"shortconv.out_proj.bias", LAYER "conv.out_proj.bias"},
@@ -276,9 +276,9 @@ Names family_names(const std::string_view family) {
         {"delta_gate.weight", LAYER "attention.g_proj.weight"},
         {"delta_beta.weight", LAYER "attention.b_proj.weight"},
         {"delta_decay.weight", LAYER "attention.f_proj.weight"},
-        {"delta_conv_q.weight", LAYER "attention.q_conv1d.weight"},
-        {"delta_conv_k.weight", LAYER "attention.k_conv1d.weight"},
-        {"delta_conv_v.weight", LAYER "attention.v_conv1d.weight"},
+        {.canonical = "delta_conv_q.weight", .stored = LAYER "attention.q_conv1d.weight", .extents = Extents::channel_taps},
+        {.canonical = "delta_conv_k.weight", .stored = LAYER "attention.k_conv1d.weight", .extents = Extents::channel_taps},
+        {.canonical = "delta_conv_v.weight", .stored = LAYER "attention.v_conv1d.weight", .extents = Extents::channel_taps},
         {"delta_decay_rate", LAYER "attention.A_log", Slice::all, false, Adjust::minus_exp},
         {"delta_decay.bias", LAYER "attention.dt_bias"},
         {"delta_norm.weight", LAYER "attention.o_norm.weight"},
