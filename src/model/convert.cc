@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "formats/safetensors.h"
+#include "model/config_export.h"
 #include "model/config_gguf.h"
 #include "model/config_hf.h"
 #include "model/convert_plan.h"
@@ -147,13 +148,15 @@ class Converter {
     for (const Target& target : targets_)
       planned.push_back({target.name, target.type, target.shape, [this, &target](std::span<std::byte> bytes) { rows_.fill(target, bytes); }});
     write_safetensors(directory.path(), planned);
-    nlohmann::json config = target_json();
-    config.erase("quantization_config");
     AtomicFile file(directory.path() / "config.json");
-    file.write(config.dump(2) + "\n");
+    file.write(exported_config(target_json(), c_, most_common_type()).dump(2) + "\n");
     file.commit();
     if (o_.add_companions) o_.add_companions(directory.path());
     directory.commit();
+  }
+
+  TensorType most_common_type() const {
+    return std::ranges::max_element(report_.changes, {}, &ConvertReport::Change::bytes_after)->to;
   }
 
   Checkpoint& in_;
