@@ -28,6 +28,11 @@ gguf += text("w") + struct.pack("<IQQIQ", 2, 32, 1, 8, 0)
 gguf += b"\0" * (-len(gguf) % 32) + b"\0" * 64
 seed("gguf", "small", gguf)
 
+seed("imatrix", "dat", struct.pack("<ii", 1, 1) + b"a" + struct.pack("<ii", 2, 4) + struct.pack("<4f", 1, 2, 3, 4) + struct.pack("<ii", 5, 1) + b"t")
+stats = b"GGUF" + struct.pack("<IQQ", 3, 2, 0)
+stats += text("a.in_sum2") + struct.pack("<IQQIQ", 2, 4, 2, 0, 0) + text("a.counts") + struct.pack("<IQQIQ", 2, 1, 2, 0, 32)
+seed("imatrix", "gguf", stats + b"\0" * (-len(stats) % 32) + struct.pack("<8f2f", 1, 2, 3, 4, 5, 6, 7, 8, 2, 0) + b"\0" * 24)
+
 header = json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "b": {"dtype": "BF16", "shape": [], "data_offsets": [8, 10]}}).encode()
 seed("safetensors", "small", struct.pack("<Q", len(header)) + header + b"\0" * 10)
 head = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }".ljust(117) + b"\n"

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "formats/gguf.h"
+#include "formats/gguf_parse.h"
 
 namespace moiety {
 namespace {
@@ -43,12 +43,15 @@ std::vector<float> floats(std::span<const std::byte> bytes) {
 }  // namespace
 
 ImportanceMatrix ImportanceMatrix::read(const std::filesystem::path& path) {
-  ImportanceMatrix out;
-  out.origin_ = path.string();
   const MappedFile file(path);
-  const auto bytes = file.bytes();
-  if (bytes.size() >= 4 && std::memcmp(bytes.data(), "GGUF", 4) == 0) out.read_gguf(path);
-  else out.read_dat(bytes);
+  return parse(file.bytes(), path.string());
+}
+
+ImportanceMatrix ImportanceMatrix::parse(std::span<const std::byte> file, const std::string& origin) {
+  ImportanceMatrix out;
+  out.origin_ = origin;
+  if (file.size() >= 4 && std::memcmp(file.data(), "GGUF", 4) == 0) out.read_gguf(file);
+  else out.read_dat(file);
   if (out.entries_.empty()) throw Error("{}: holds no importance for any tensor", out.origin_);
   return out;
 }
@@ -67,13 +70,16 @@ void ImportanceMatrix::read_dat(std::span<const std::byte> file) {
   }
 }
 
-void ImportanceMatrix::read_gguf(const std::filesystem::path& path) {
-  const GgufFile file = GgufFile::open(path);
+void ImportanceMatrix::read_gguf(std::span<const std::byte> file) {
+  const std::vector<Tensor> tensors = parse_gguf(file, origin_).tensors;
   constexpr std::string_view ending = ".in_sum2";
-  for (const Tensor& sums : file.tensors()) {
+  std::map<std::string_view, const Tensor*> by_name;
+  for (const Tensor& tensor : tensors) by_name.emplace(tensor.name, &tensor);
+  for (const Tensor& sums : tensors) {
     if (!sums.name.ends_with(ending)) continue;
     const std::string name = sums.name.substr(0, sums.name.size() - ending.size());
-    const Tensor* counts = file.find(name + ".counts");
+    const auto found = by_name.find(name + ".counts");
+    const Tensor* counts = found == by_name.end() ? nullptr : found->second;
     if (!counts || counts->type != TensorType::f32 || sums.type != TensorType::f32 || counts->count() == 0 || sums.count() % counts->count() != 0)
       throw Error("{}: tensor {} needs one of F32 counts beside it, {}.counts", origin_, sums.name, name);
     std::vector<float> values = floats(sums.bytes);

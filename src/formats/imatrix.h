@@ -15,6 +15,7 @@ namespace moiety {
 class ImportanceMatrix {
  public:
   static ImportanceMatrix read(const std::filesystem::path& path);
+  static ImportanceMatrix parse(std::span<const std::byte> file, const std::string& origin);
 
   const std::string& origin() const { return origin_; }
   size_t size() const { return entries_.size(); }
@@ -25,7 +26,7 @@ class ImportanceMatrix {
 
  private:
   void read_dat(std::span<const std::byte> file);
-  void read_gguf(const std::filesystem::path& path);
+  void read_gguf(std::span<const std::byte> file);
   void add(const std::string& name, std::vector<float> values);
 
   std::string origin_;

@@ -49,6 +49,7 @@ TypeRules::Rule TypeRules::read_rule(const std::string& pattern, const std::stri
   if (!known || !can_encode(*known)) throw Error("{}:{}: '{}' is no type that can be written; f16, q8_0, q4_k … are", origin_, line, type);
   rule.type = *known;
   if (pattern.size() > 2 && pattern.front() == '/' && pattern.back() == '/') {
+    if (pattern.size() > 500) throw Error("{}:{}: a regular expression of {} letters; 500 are the most", origin_, line, pattern.size());
     try {
       rule.regex = std::regex(pattern.substr(1, pattern.size() - 2));
     } catch (const std::regex_error& e) {

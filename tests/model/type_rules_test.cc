@@ -51,6 +51,7 @@ TEST(TypeRules, ErrorsNameFileAndLine) {
   EXPECT_NE(error_of("\n\na.weight q9_z\n").find("rules.txt:3: 'q9_z'"), std::string::npos);
   EXPECT_NE(error_of("a.weight iq3_s\n").find("rules.txt:1:"), std::string::npos);  // can be read, not written
   EXPECT_NE(error_of("/a(/ q6_k\n").find("regular expression"), std::string::npos);
+  EXPECT_NE(error_of("/" + std::string(100000, '(') + "/ q6_k\n").find("rules.txt:1:"), std::string::npos);
   for (const char* place : {"5-3", "3:", ":3", "1-", "99999999999:1", "3:9-2"})
     EXPECT_NE(error_of(std::string(place) + " q6_k\n").find("rules.txt:1:"), std::string::npos) << place;
   EXPECT_NE(error_of("# nothing\n").find("holds no rule"), std::string::npos);
