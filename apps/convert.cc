@@ -17,8 +17,13 @@ struct Options {
   UpcycleOptions upcycle;
 };
 
-void copy_companions(const Checkpoint& in, const std::filesystem::path& out) {
-  if (in.is_gguf()) return;
+void warn(const std::string& warning, bool quiet) {
+  if (!warning.empty() && !quiet) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+}
+
+// What stands beside the weights of a Hugging Face directory.
+void add_companions(const Checkpoint& in, const std::filesystem::path& out, bool quiet) {
+  if (in.is_gguf()) return warn(write_tokenizer(in.gguf()->metadata(), out), quiet);
   for (const char* name : {"tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "generation_config.json", "chat_template.jinja"})
     if (std::filesystem::exists(in.path() / name)) std::filesystem::copy_file(in.path() / name, out / name);
 }
@@ -35,12 +40,11 @@ ConvertOptions prepare(const Options& o, Checkpoint& in, bool quiet) {
   c.threads = o.threads;
   auto progress = std::make_shared<Progress>("writing", "bytes", 0, progress_on_stderr(quiet));
   c.progress = [progress](uint64_t done, uint64_t all) { progress->set(done, all); };
-  if (c.to_hf) c.add_companions = [&in](const std::filesystem::path& directory) { copy_companions(in, directory); };
+  if (c.to_hf) c.add_companions = [&in, quiet](const std::filesystem::path& directory) { add_companions(in, directory, quiet); };
   else
     c.edit_metadata = [&in, quiet](Metadata& m) {
       if (in.is_gguf()) return copy_tokenizer(in.gguf()->metadata(), m);
-      const std::string warning = export_tokenizer(in.path(), in.config().vocab, m);
-      if (!warning.empty() && !quiet) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+      warn(export_tokenizer(in.path(), in.config().vocab, m), quiet);
     };
   return c;
 }

@@ -44,14 +44,15 @@ void add_tokenize(Commands& commands) {
   verb->footer("Example: moiety tokenize model.gguf \"Hello, world\"");
   verb->callback([o, &commands, verb] {
     commands.chosen = [o, verb] {
+      const bool decode = verb->count("--decode") > 0;
+      if (verb->count("TEXT") + verb->count("--file") + decode != 1) throw UsageError("give either a text, --file or --decode");
       const auto tokenizer = load_tokenizer(find_model(o->model));
-      if (!o->ids.empty()) {
+      if (decode) {
         const std::string text = tokenizer->decode(parse_ids(o->ids));
         if (o->json) fmt::print("{}\n", nlohmann::json{{"text", shown(text)}}.dump());
         else fmt::print("{}\n", text);
         return 0;
       }
-      if ((verb->count("TEXT") == 0) == o->file.empty()) throw UsageError("give a text, --file or --decode");
       std::string text = o->file.empty() ? o->text : read_text_file(o->file);
       if (o->file.empty() && o->text == "-") text.assign(std::istreambuf_iterator<char>(std::cin), {});
       const std::vector<int32_t> ids = tokenizer->encode(text, {.add_special = !o->no_special, .parse_special = !o->plain});

@@ -13,7 +13,9 @@ std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& pat
     if (fs::exists(path / "tokenizer.json"))
       return tokenizer_from_json(read_text_file(path / "tokenizer.json"), (path / "tokenizer.json").string(), read_if("tokenizer_config.json"),
                                  read_if("chat_template.jinja"));
-    if (fs::exists(path / "tokenizer.model")) return load_tokenizer(path / "tokenizer.model");
+    if (fs::exists(path / "tokenizer.model"))
+      return tokenizer_from_sentencepiece(read_text_file(path / "tokenizer.model"), (path / "tokenizer.model").string(), read_if("tokenizer_config.json"),
+                                          read_if("chat_template.jinja"));
     throw Error("{}: has neither tokenizer.json nor tokenizer.model; give token ids instead of text", path.string());
   }
   if (!fs::exists(path)) throw Error("{}: there is no such file or directory", path.string());

@@ -42,5 +42,7 @@ Pieces pre_tokenize(const std::vector<PreTokenizerStep>& steps, std::string text
 // name that is not known.
 const std::vector<std::string>* pretokenizer_regexes(std::string_view name);
 std::vector<std::string_view> pretokenizer_names();
+// True if llama.cpp takes a piece that is a token as that token under this name, whatever the merges say.
+bool merges_are_ignored(std::string_view name);
 
 }  // namespace moiety

@@ -90,4 +90,10 @@ std::vector<std::string_view> pretokenizer_names() {
   return out;
 }
 
+bool merges_are_ignored(std::string_view name) {
+  static constexpr std::string_view names[] = {"llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2",
+                                               "jina-v5-nano", "tekken", "youtu", "gpt-4o", "llama4"};
+  return std::ranges::count(names, name) > 0;
+}
+
 }  // namespace moiety

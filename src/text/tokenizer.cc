@@ -148,22 +148,23 @@ std::string StreamDecoder::push(int32_t id) {
   if (skip_special_ && tokenizer_.is_special(id)) return "";
   std::string_view bytes = tokenizer_.bytes_of(id);
   if (first_ && tokenizer_.strips_first_space() && bytes.starts_with(' ')) bytes.remove_prefix(1);
-  first_ = false;
+  if (!tokenizer_.is_special(id)) first_ = false;
   pending_ += bytes;
-  // Hold back what may be the beginning of a character: up to three bytes.
+  // What may be the beginning of a character, up to three bytes, is held back.
   std::string out;
   size_t i = 0;
   while (i < pending_.size()) {
     const std::string_view rest(pending_.data() + i, pending_.size() - i);
-    const size_t n = utf8_length(rest);
-    const auto lead = static_cast<unsigned char>(rest[0]);
-    const size_t wanted = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-    if (n == 0 && lead >= 0xc2 && lead <= 0xf4 && rest.size() < wanted &&
-        std::ranges::all_of(rest.substr(1), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }))
-      break;
-    if (n) out += rest.substr(0, n);
-    else out += "\xef\xbf\xbd";
-    i += n ? n : 1;
+    if (const size_t n = utf8_length(rest)) {
+      out += rest.substr(0, n);
+      i += n;
+      continue;
+    }
+    bool cut;
+    const size_t damaged = utf8_damage(rest, cut);
+    if (cut) break;
+    out += "\xef\xbf\xbd";
+    i += damaged;
   }
   pending_.erase(0, i);
   return out;

@@ -52,6 +52,7 @@ class Tokenizer {
   std::string decode(std::span<const int32_t> ids, bool skip_special = false) const;
 
   size_t size() const { return d_.tokens.size(); }
+  const TokenizerData& data() const { return d_; }
   // What an id adds to a text; of a special token its name.
   const std::string& bytes_of(int32_t id) const;
   std::optional<int32_t> id_of(std::string_view token) const;  // of an added token, or of a token's bytes
@@ -88,7 +89,8 @@ class Metadata;
 std::shared_ptr<const Tokenizer> tokenizer_from_gguf(const Metadata& metadata);
 std::shared_ptr<const Tokenizer> tokenizer_from_json(std::string_view json, const std::string& origin, std::string_view config_json = "",
                                                      std::string chat_template = "");
-std::shared_ptr<const Tokenizer> tokenizer_from_sentencepiece(std::string_view file, const std::string& origin);
+std::shared_ptr<const Tokenizer> tokenizer_from_sentencepiece(std::string_view file, const std::string& origin, std::string_view config_json = "",
+                                                              std::string chat_template = "");
 
 // The bytes that GPT-2's visible alphabet stands for; nothing if a character is not of it.
 std::optional<std::string> from_byte_alphabet(std::string_view visible);

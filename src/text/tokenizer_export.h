@@ -1,17 +1,33 @@
-// A tokenizer as keys of a GGUF file.
+// A tokenizer from a Hugging Face directory to the keys of a GGUF file, and back.
+//
+// llama.cpp's keys cannot say everything that tokenizer.json can. What is not in them (normaliser, pre-tokenizer, flags of added tokens)
+// stands in a key of our own, moiety.tokenizer.json: the file without its vocabulary and merges. Where it is present it decides, so that
+// a model gives the same ids in both forms.
 #pragma once
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "formats/metadata.h"
+#include "text/tokenizer_file.h"
 
 namespace moiety {
 
-// Takes the tokenizer of a Hugging Face directory; returns a warning if it has none that GGUF can hold, and a placeholder vocabulary
-// of `vocab` tokens was written.
+inline constexpr const char* kTokenizerKey = "moiety.tokenizer.json";
+
+// Takes the tokenizer of a Hugging Face directory; returns a warning if llama.cpp would cut texts differently, or if there is no
+// tokenizer and a placeholder vocabulary of `vocab` tokens was written.
 std::string export_tokenizer(const std::filesystem::path& directory, uint32_t vocab, Metadata& metadata);
 
 // tokenizer.* keys of one file in another.
 void copy_tokenizer(const Metadata& from, Metadata& to);
+
+// Writes tokenizer.json and tokenizer_config.json; returns a warning if the file has no tokenizer to write.
+std::string write_tokenizer(const Metadata& metadata, const std::filesystem::path& directory);
+
+// tokenizer.json as it was before export_tokenizer(); nothing without moiety.tokenizer.json.
+std::optional<TokenizerFile> exported_file(const Metadata& metadata);
+// The same for a GGUF file by others: what its keys say.
+TokenizerFile file_from_gguf(const Metadata& metadata);
 
 }  // namespace moiety

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "formats/metadata.h"
+#include "text/tokenizer_export.h"
 #include "text/tokenizer_parts.h"
 
 namespace moiety {
@@ -54,7 +55,7 @@ class Reader {
     const std::string pre = m_.string(key("pre")).value_or("default");
     const std::vector<std::string>* regexes = pretokenizer_regexes(pre);
     if (!regexes) throw Error("{}: pre-tokenizer '{}' is not known", m_.origin(), pre);
-    data.ignore_merges = pre == "llama3" || pre == "llama-v3" || pre == "llama-bpe" || pre == "tekken" || pre == "gpt-4o" || pre == "youtu" || pre == "llama4";
+    data.ignore_merges = merges_are_ignored(pre);
     for (const std::string& regex : *regexes) d_.pre_tokenizer.push_back(PreTokenizerStep::split(regex));
     d_.model = make_bpe(std::move(data));
   }
@@ -160,6 +161,15 @@ class Reader {
 
 }  // namespace
 
-std::shared_ptr<const Tokenizer> tokenizer_from_gguf(const Metadata& metadata) { return std::make_shared<Tokenizer>(Reader(metadata).read()); }
+std::shared_ptr<const Tokenizer> tokenizer_from_gguf(const Metadata& m) {
+  TokenizerData data = Reader(m).read();
+  if (const auto file = exported_file(m)) {  // of a Hugging Face tokenizer: it says more
+    TokenizerData exact = data_from_file(*file, m.origin());
+    exact.bos = data.bos, exact.eos = data.eos, exact.ends = data.ends;
+    exact.chat_template = std::move(data.chat_template);
+    data = std::move(exact);
+  }
+  return std::make_shared<Tokenizer>(std::move(data));
+}
 
 }  // namespace moiety

@@ -23,11 +23,24 @@ class Reader {
     added();
     post_processor(j_.value("post_processor", json()));
     decoder(j_.value("decoder", json()));
+    for (const std::vector<int32_t>* side : {&d_.before, &d_.after})
+      for (int32_t id : *side)
+        if (id < 0 || static_cast<size_t>(id) >= d_.tokens.size()) fail(fmt::format("the post-processor's token {} is outside the vocabulary", id));
     return std::move(d_);
   }
 
  private:
   [[noreturn]] void fail(const std::string& reason) const { throw Error("{}: {}", origin_, reason); }
+
+  // What `make` says is wrong with a regular expression, with the file's name.
+  template <class Make>
+  auto named(const Make& make) const {
+    try {
+      return make();
+    } catch (const Error& e) {
+      fail(e.what());
+    }
+  }
 
   std::string text(const json& object, const char* key, const char* otherwise = nullptr) const {
     if (object.is_object() && object.contains(key) && object[key].is_string()) return object[key].get<std::string>();
@@ -64,7 +77,7 @@ class Reader {
       s.to = text(n, "content");
       const json& pattern = n.contains("pattern") ? n["pattern"] : n;
       if (pattern.contains("String")) s.kind = Kind::replace, s.from = text(pattern, "String");
-      else s.kind = Kind::replace_regex, s.regex = std::make_shared<Regex>(text(pattern, "Regex"));
+      else s.kind = Kind::replace_regex, s.regex = named([&] { return std::make_shared<Regex>(text(pattern, "Regex")); });
     } else if (type == "BertNormalizer") {
       s.kind = Kind::bert;
       s.clean = flag(n, "clean_text", true), s.chinese = flag(n, "handle_chinese_chars", true), s.lower = flag(n, "lowercase", true);
@@ -115,8 +128,9 @@ class Reader {
       s = PreTokenizerStep::split(pretokenizer_regexes("gpt-2")->at(0));
     } else if (type == "Split") {
       const json& pattern = p.contains("pattern") ? p["pattern"] : p;
-      s = PreTokenizerStep::split(pattern.contains("String") ? escaped(text(pattern, "String")) : text(pattern, "Regex"),
-                                  behavior(text(p, "behavior", "Isolated")), flag(p, "invert", false));
+      const std::string regex = pattern.contains("String") ? escaped(text(pattern, "String")) : text(pattern, "Regex");
+      const auto cuts = behavior(text(p, "behavior", "Isolated"));
+      s = named([&] { return PreTokenizerStep::split(regex, cuts, flag(p, "invert", false)); });
     } else if (type == "Digits") {
       s.kind = Kind::digits, s.individual = flag(p, "individual_digits", false);
     } else if (type == "Punctuation") {
@@ -305,43 +319,12 @@ class Reader {
 
 }  // namespace
 
-std::shared_ptr<const Tokenizer> tokenizer_from_json(std::string_view text, const std::string& origin, std::string_view config_text,
+TokenizerData data_from_file(const TokenizerFile& file, const std::string& origin) { return Reader(file, origin).read(); }
+
+std::shared_ptr<const Tokenizer> tokenizer_from_json(std::string_view text, const std::string& origin, std::string_view config_json,
                                                      std::string chat_template) {
-  auto parse = [&](std::string_view what, const std::string& name) {
-    try {
-      return json::parse(what, [&](int depth, json::parse_event_t, json&) {
-        if (depth > 64) throw Error("{}: nests too deeply", name);
-        return true;
-      });
-    } catch (const json::exception& e) {
-      throw Error("{}: is not JSON: {}", name, e.what());
-    }
-  };
-  TokenizerData data = Reader(parse_tokenizer_file(text, origin), origin).read();
-  if (!config_text.empty()) {
-    const json config = parse(config_text, origin + " (tokenizer_config.json)");
-    auto special = [&](const char* key) -> std::optional<int32_t> {
-      if (!config.is_object() || !config.contains(key)) return {};
-      const json& value = config[key];
-      std::string name;
-      if (value.is_string()) name = value.get<std::string>();
-      else if (value.is_object() && value.contains("content") && value["content"].is_string()) name = value["content"].get<std::string>();
-      for (const AddedToken& token : data.added)
-        if (token.text == name) return token.id;
-      return {};
-    };
-    data.bos = special("bos_token");
-    data.eos = special("eos_token");
-    const json& t = config.is_object() && config.contains("chat_template") ? config["chat_template"] : json();
-    if (t.is_string()) data.chat_template = t.get<std::string>();
-    if (t.is_array())
-      for (const json& named : t)
-        if (named.is_object() && named.value("template", json()).is_string() && (data.chat_template.empty() || named.value("name", json()) == "default"))
-          data.chat_template = named["template"].get<std::string>();
-  }
-  if (!chat_template.empty()) data.chat_template = std::move(chat_template);
-  if (data.eos && !std::ranges::count(data.ends, *data.eos)) data.ends.insert(data.ends.begin(), *data.eos);
-  if (!data.bos && !data.before.empty()) data.bos = data.before[0];
+  TokenizerData data = data_from_file(parse_tokenizer_file(text, origin), origin);
+  apply_tokenizer_config(config_json, std::move(chat_template), origin, data);
   return std::make_shared<Tokenizer>(std::move(data));
 }
 

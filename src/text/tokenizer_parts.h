@@ -2,6 +2,8 @@
 #pragma once
 #include <fmt/format.h>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "text/tokenizer.h"
 
 namespace moiety {
@@ -13,7 +15,8 @@ inline constexpr size_t kLongestWord = 100;  // characters; longer ones are unkn
 // Vocabulary of tokens as the subword model sees them.
 inline Vocabulary vocabulary_of(const std::vector<std::string>& tokens) {
   Vocabulary out(tokens.size());
-  for (size_t i = 0; i < tokens.size(); i++) out.add(tokens[i], static_cast<int32_t>(i));
+  for (size_t i = 0; i < tokens.size(); i++)
+    if (!tokens[i].empty()) out.add(tokens[i], static_cast<int32_t>(i));  // empty: an id that no token has
   return out;
 }
 
@@ -71,5 +74,14 @@ inline bool ends_a_turn(std::string_view name) {
     if (name == known) return true;
   return false;
 }
+
+struct TokenizerFile;
+TokenizerData data_from_file(const TokenizerFile& file, const std::string& origin);
+
+// Special tokens and chat template of a tokenizer_config.json (may be empty); a template of its own file goes before that.
+void apply_tokenizer_config(std::string_view config_json, std::string chat_template, const std::string& origin, TokenizerData& data);
+
+// JSON that must not nest deeply.
+nlohmann::json parse_shallow_json(std::string_view text, const std::string& name);
 
 }  // namespace moiety

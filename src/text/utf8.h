@@ -19,6 +19,21 @@ inline size_t utf8_length(std::string_view s) {
   return n;
 }
 
+// Bytes that a single U+FFFD stands for where no code point begins (the Unicode Standard, section 3.9: the maximal subpart): as far as they
+// could be the beginning of one, at least 1. `cut`: the text ends there, so that more bytes might complete it.
+inline size_t utf8_damage(std::string_view s, bool& cut) {
+  const auto at = [&](size_t i) { return static_cast<unsigned char>(s[i]); };
+  const unsigned char c = at(0);
+  cut = false;
+  if (c < 0xc2 || c > 0xf4) return 1;
+  const size_t wanted = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+  const unsigned char lowest = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80, highest = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+  size_t n = 1;
+  while (n < wanted && n < s.size() && at(n) >= (n == 1 ? lowest : 0x80) && at(n) <= (n == 1 ? highest : 0xbf)) n++;
+  cut = n == s.size();
+  return n;
+}
+
 // Bytes to step over, at least 1.
 inline size_t utf8_step(std::string_view s) {
   const size_t n = utf8_length(s);

@@ -9,6 +9,8 @@
 #include <random>
 #include <sstream>
 
+#include "base/error.h"
+
 namespace moiety {
 namespace {
 
@@ -49,6 +51,22 @@ TEST_P(OwnTokenizer, StreamsWhatItDecodesAndNeverHalfACharacter) {
     }
     text += stream.flush();
     EXPECT_EQ(text, tokenizer->decode(ids, true)) << v.dump();
+  }
+}
+
+// Any ids, also bytes that make no character: the stream is the whole, with one U+FFFD for each damaged place.
+TEST_P(OwnTokenizer, StreamsAnyIds) {
+  const uint32_t seed = 20240612;
+  std::mt19937 random(seed);
+  for (int n = 0; n < 2000; n++) {
+    std::vector<int32_t> ids(random() % 12);
+    for (int32_t& id : ids) id = static_cast<int32_t>(random() % (n % 2 ? tokenizer->size() : std::min<size_t>(tokenizer->size(), 270)));
+    StreamDecoder stream(*tokenizer);
+    std::string text;
+    for (int32_t id : ids) text += stream.push(id);
+    text += stream.flush();
+    const std::string whole = nlohmann::json(tokenizer->decode(ids, true)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    EXPECT_EQ(text, nlohmann::json::parse(whole).get<std::string>()) << "seed " << seed << ", text " << n;
   }
 }
 
@@ -122,8 +140,45 @@ TEST(Tokenizer, GivesTheIdsOfLlamaCpp) {
   }
   for (const char* name : {"gpt-2", "llama-spm", "phi-3", "falcon", "deepseek-llm", "deepseek-coder", "bert-bge"})
     check_vectors(*load_tokenizer(shared / "llama.cpp" / ("ggml-vocab-" + std::string(name) + ".gguf")), name);
-  check_vectors(*load_tokenizer(shared / "qwen3"), "qwen2");
+  for (const char* name : {"qwen2", "deepseek-r1-qwen"}) check_vectors(*load_tokenizer(shared / "qwen3"), name);  // the same words
   check_vectors(*load_tokenizer(shared / "mistral/llama2_tokenizer.model"), "llama-spm");
+}
+
+// Files that mean harm: an error that names the file, and no long wait.
+TEST(Tokenizer, RefusesHostileFiles) {
+  const std::string model = R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]})";
+  const std::pair<std::string, const char*> files[] = {
+      {R"({"model": {"type": "BPE", "vocab": {"a": 1099511627776}, "merges": []}})", "has the id 1099511627776"},
+      {R"({"model": {"type": "BPE", "vocab": {"a": -1}, "merges": []}})", "has the id -1"},
+      {R"({"model": {"type": "BPE", "vocab": {"a": "b"}, "merges": []}})", "no integer"},
+      {R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [["a"]]}})", "no pair"},
+      {R"({"model": {"type": "Unigram", "unk_id": 9, "vocab": [["a", -1]]}})", "unk_id"},
+      {R"({"model": {"type": "WordLevel", "vocab": {"a": 0}}})", "not known"},
+      {model + R"(, "added_tokens": [{"id": 2000000000, "content": "x"}]})", "has the id 2000000000"},
+      {model + R"(, "post_processor": {"type": "BertProcessing", "cls": ["a", 77], "sep": ["b", 1]}})", "outside the vocabulary"},
+      {model + R"(, "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "((("}, "behavior": "Isolated"}})", "missing closing parenthesis"},
+      {std::string(100'000, '['), "nests too deeply"},
+      {R"({"model": )" + std::string(500, '['), "nests too deeply"},
+      {model, "is not JSON"},
+  };
+  for (const auto& [file, reason] : files) {
+    try {
+      tokenizer_from_json(file, "bad.json");
+      ADD_FAILURE() << "taken: " << file.substr(0, 100);
+    } catch (const Error& e) {
+      EXPECT_NE(std::string(e.what()).find("bad.json"), std::string::npos) << e.what();
+      EXPECT_NE(std::string(e.what()).find(reason), std::string::npos) << e.what();
+    }
+  }
+}
+
+TEST(Tokenizer, EndsOnHostileExpressionsAndMerges) {
+  const auto slow = tokenizer_from_json(R"({"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated"},
+      "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}})", "slow.json");
+  EXPECT_THROW(slow->encode(std::string(50'000, 'a') + "b"), Error);
+  const auto cycle = tokenizer_from_json(R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "ba": 3, "aba": 4},
+      "merges": ["a b", "b a", "ab a", "a ba", "aba aba", "x y", "a b"]}})", "cycle.json");
+  EXPECT_EQ(cycle->encode("ababa"), (std::vector<int32_t>{2, 4}));
 }
 
 }  // namespace
