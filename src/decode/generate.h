@@ -15,6 +15,8 @@ struct GenerateOptions {
   size_t max_tokens = 0;            // 0: until the context is full
   std::vector<std::string> stops;   // texts that end the continuation, not part of it
   std::vector<int32_t> end_ids;     // tokens that do; empty: none
+  size_t piece = 0;                 // prompt tokens between two looks at Ctrl-C, at most; 0: all at once
+  std::function<void(size_t done)> on_prompt;  // how much of the prompt is computed
 };
 
 struct Generated {
