@@ -22,14 +22,22 @@ void add_logits(Commands& commands) {
       if (o->ids.empty() == o->file.empty()) throw UsageError("give --tokens or --tokens-file");
       const std::vector<std::vector<int32_t>> lists = o->ids.empty() ? read_id_lists(o->file) : std::vector<std::vector<int32_t>>{parse_ids(o->ids)};
       Session session(open_model(*o, commands.quiet), session_options(*o));
+      for (const auto& ids : lists) session.check(ids);
       std::filesystem::create_directories(o->out);
-      for (size_t i = 0; i < lists.size(); i++) {
-        throw_if_interrupted();
-        const uint32_t s = session.add_sequence("", o->seed);
-        const Append append{s, lists[i], WantLogits::all};
-        NpyArray array{{lists[i].size(), session.model().config.vocab}, session.evaluate({&append, 1})[0]};
-        write_npy(std::filesystem::path(o->out) / fmt::format("logits-{}.npy", i), array);
-        session.remove_sequence(s);
+      std::vector<std::filesystem::path> written;
+      try {
+        for (const auto& ids : lists) {
+          throw_if_interrupted();
+          const uint32_t s = session.add_sequence("", o->seed);
+          const Append append{s, ids, WantLogits::all};
+          NpyArray array{{ids.size(), session.model().config.vocab}, session.evaluate({&append, 1})[0]};
+          written.push_back(std::filesystem::path(o->out) / fmt::format("logits-{}.npy", written.size()));
+          write_npy(written.back(), array);
+          session.remove_sequence(s);
+        }
+      } catch (...) {  // all of the lists or none
+        for (const auto& path : written) std::filesystem::remove(path);
+        throw;
       }
       return 0;
     };

@@ -24,6 +24,13 @@ void check_cache_type(const Model& model, TensorType type) {
       throw UsageError("--kv q8_0 needs cache rows of a multiple of 32 numbers; this model's have {}; use --kv f16", width);
 }
 
+// A cohort would have to be computed in one piece: its result would depend on --chunk.
+void check_rows_only(const Model& model, const BoundRouting& routing) {
+  for (const Site* site : model.sites)
+    if (routing.sites[site->index].has_cohort_stage())
+      throw UsageError("routing {}: layer {} has a stage that looks across a request's rows, which this engine does not compute", routing.text, site->layer);
+}
+
 }  // namespace
 
 Session::Session(std::shared_ptr<const Model> model, const SessionOptions& options)
@@ -47,11 +54,22 @@ std::shared_ptr<const BoundRouting> Session::bind(const std::string& text) {
   auto out = std::make_shared<BoundRouting>();
   out->text = policy.text();
   for (const Site* site : model_->sites) {
-    StageSite bound{site->index, site->layer, site->bank->size(), {}};
+    StageSite bound{site->index, site->layer, static_cast<uint32_t>(site->router.weight.rows), {}, site->bank->size()};
     bound.tensors.find = [site](std::string_view name) { return name == "bias" ? site->choice_bias : std::span<const float>(); };
     out->sites.push_back(policy.bind(bound, site->routing));
   }
+  check_rows_only(*model_, *out);
   return bound_[text] = out;
+}
+
+void Session::add_routing(std::shared_ptr<const BoundRouting> routing) {
+  if (routing->sites.size() != model_->sites.size())
+    throw UsageError("routing {}: {} pipelines for {} sites", routing->text, routing->sites.size(), model_->sites.size());
+  for (const Site* site : model_->sites)
+    if (const uint32_t ids = routing->sites[site->index].experts(); ids > site->bank->size())
+      throw UsageError("routing {}: chooses among {} experts, layer {} has {}", routing->text, ids, site->layer, site->bank->size());
+  check_rows_only(*model_, *routing);
+  bound_[routing->text] = std::move(routing);
 }
 
 uint32_t Session::add_sequence(const std::string& routing, uint64_t seed) {
@@ -107,16 +125,20 @@ void Session::choose_frequencies(Sequence& s) const {
   if (s.computed > 0) forget(s);
 }
 
+void Session::check(std::span<const int32_t> ids, size_t length) const {
+  if (length + ids.size() > context_)
+    throw Error("{} tokens do not fit into the context of {}; give a larger --context", length + ids.size(), context_);
+  for (int32_t id : ids)
+    if (id < 0 || static_cast<uint32_t>(id) >= model_->config.vocab)
+      throw Error("token id {} is outside the vocabulary of {}", id, model_->config.vocab);
+}
+
 std::vector<std::vector<float>> Session::evaluate(std::span<const Append> appends, Observer* observer) {
   std::set<uint32_t> seen;
   for (const Append& append : appends) {
     const Sequence& s = at(append.sequence);
     if (!seen.insert(append.sequence).second) throw Error("a sequence stands in the batch twice");
-    if (s.ids.size() + append.ids.size() > context_)
-      throw Error("{} tokens do not fit into the context of {}; give a larger --context", s.ids.size() + append.ids.size(), context_);
-    for (int32_t id : append.ids)
-      if (id < 0 || static_cast<uint32_t>(id) >= model_->config.vocab)
-        throw Error("token id {} is outside the vocabulary of {}", id, model_->config.vocab);
+    check(append.ids, s.ids.size());
   }
   std::vector<std::vector<float>> out(appends.size());
   std::vector<size_t> old;

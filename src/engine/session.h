@@ -40,6 +40,8 @@ class Session {
   uint32_t context() const { return context_; }
   TensorType cache_type() const { return cache_type_; }
 
+  // A routing made in code, for what no text says: add_sequence and load know it by its `text` from now on.
+  void add_routing(std::shared_ptr<const BoundRouting> routing);
   // A new, empty sequence; `routing` other than the session's if not empty. `seed` is for stages that draw.
   uint32_t add_sequence(const std::string& routing = "", uint64_t seed = 0);
   void remove_sequence(uint32_t sequence);
@@ -49,6 +51,8 @@ class Session {
   void declare_length(uint32_t sequence, uint32_t length);
   std::span<const int32_t> ids(uint32_t sequence) const { return at(sequence).ids; }
 
+  // An Error if these ids cannot stand in a sequence of `length` tokens: outside the vocabulary, or too many for the context.
+  void check(std::span<const int32_t> ids, size_t length = 0) const;
   // Computes the appended tokens; a sequence stands in the batch once. Result i: logits [1 or ids, vocab] of append i, or nothing.
   std::vector<std::vector<float>> evaluate(std::span<const Append> appends, Observer* observer = nullptr);
 

@@ -3,6 +3,7 @@
 //   convolution and delta state, per site the stages' memory; positions computed u64, declared length u64, seed u64; checksum u64
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/error.h"
@@ -70,6 +71,32 @@ class Reader {
   std::string origin_;
 };
 
+// A file of the right checksum may still be somebody's own: nothing in it is taken for granted.
+bool fits(const Model& model, TensorType type, const SequenceState& s, size_t computed) {
+  const Config& c = model.config;
+  const bool any = computed > 0;
+  if (computed > s.ids.size() || std::ranges::any_of(s.ids, [&](int32_t id) { return id < 0 || static_cast<uint32_t>(id) >= c.vocab; })) return false;
+  for (const Block& block : model.blocks) {
+    const BlockState& b = s.blocks[block.index];
+    size_t key = size_t{c.kv_heads} * c.key_size, value = size_t{c.kv_heads} * c.value_size, conv = 0, delta = 0;
+    switch (block.config->mixer) {
+      case Mixer::attention: break;
+      case Mixer::expert_attention: value = key; break;
+      case Mixer::latent_attention: key = c.kv_rank + c.rope_key_size, value = 0; break;
+      case Mixer::short_convolution: key = value = 0, conv = (c.conv_length - 1) * c.d_model; break;
+      case Mixer::gated_delta:
+      case Mixer::kimi_delta: {
+        const size_t keys = size_t{c.delta_key_heads} * c.delta_key_size, values = size_t{c.delta_value_heads} * c.delta_value_size;
+        key = value = 0, conv = (c.conv_length - 1) * (2 * keys + values), delta = c.delta_value_heads * c.delta_key_size * c.delta_value_size;
+      }
+    }
+    if (b.keys.size() != computed * bytes_of(type, key) || b.values.size() != computed * bytes_of(type, value) || b.conv.size() != any * conv ||
+        b.delta.size() != any * delta)
+      return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 void Session::save(uint32_t sequence, const std::filesystem::path& path) const {
@@ -120,7 +147,9 @@ uint32_t Session::load(const std::filesystem::path& path) {
   const uint64_t computed = in.number();
   s.declared_length = static_cast<uint32_t>(in.number());
   s.seed = in.number();
-  if (computed > s.ids.size()) in.damaged();
+  if (!fits(*model_, cache_type_, s, computed)) in.damaged();
+  if (s.ids.size() > context_)
+    throw Error("{}: {} tokens do not fit into the context of {}; give a larger --context", path.string(), s.ids.size(), context_);
   choose_frequencies(s);
   s.computed = computed;
   sequences_.emplace(next_, std::move(s));

@@ -23,12 +23,8 @@ void expert_attention(Step& step, const Block& block, ConstRows x, Rows out) {
     append_cache(state.keys, k[t], step.cache_type);
     append_cache(state.values, v[t], step.cache_type);
   }
-  const RoutingPlan plan = route(step, site, x);
-  std::vector<uint32_t> ids;
-  for (size_t t = 0; t < n; t++)
-    for (const Choice& choice : plan[t]) ids.push_back(choice.expert);
-  std::ranges::sort(ids);
-  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  const Slots chosen = slots_of(site, route(step, site, x));
+  const std::vector<uint32_t>& ids = chosen.experts;
   const std::unique_ptr<Lease> lease = site.bank->lease(ids);
   std::vector<const ExpertView*> views(ids.size());
   for (size_t i; (i = lease->wait_any()) != Lease::none;) views[i] = &lease->view(i);
@@ -37,16 +33,14 @@ void expert_attention(Step& step, const Block& block, ConstRows x, Rows out) {
   const size_t row_bytes = bytes_of(step.cache_type, size);
   step.workers.run(n, 1, [&](size_t begin, size_t end, size_t) {
     std::vector<float> query(size), mixed(size), projected(d), scratch;
-    std::vector<Choice> choices;
     for (size_t t = begin; t < end; t++) {
       const std::span<float> sum(out[t], d);
       std::ranges::fill(sum, 0.0f);
       const BlockState& state = step.rows[t].sequence->blocks[block.index];
       const auto [first, last] = visible(*block.config, step.rows[t].position);
       scratch.resize(std::max(scratch.size(), attention_scratch(shape, last - first)));
-      choices.assign(plan[t].begin(), plan[t].end());
-      std::ranges::sort(choices, {}, &Choice::expert);
-      for (const Choice& choice : choices) {
+      for (size_t s = chosen.first[t]; s < chosen.first[t + 1]; s++) {
+        const Slot& choice = chosen.slots[s];
         const ExpertView& view = *views[static_cast<size_t>(std::ranges::lower_bound(ids, choice.expert) - ids.begin())];
         const Matrix *to_query = view.find(PartRole::query), *to_output = view.find(PartRole::output);
         if (!to_query || !to_output) throw Error("layer {}: an attention expert lacks one of its matrices", site.layer);

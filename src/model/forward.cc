@@ -124,7 +124,6 @@ void forward(Step& step, Rows hidden) {
   embed(step, hidden);
   make_rotations(step);
   step.carry.assign(step.count(), {});
-  step.earlier.assign(step.count(), {});
   std::vector<Delayed> delayed;
   Buffer before(step.observer ? hidden.rows : 0, hidden.cols);
   for (const Block& block : step.model.blocks) {

@@ -41,8 +41,7 @@ void feed_forward(const Step& step, const FeedForward& ffn, ConstRows x, Rows ou
 
 RoutingPlan route(Step& step, const Site& site, ConstRows features) {
   const size_t n = step.count();
-  const uint32_t ids = site.bank->size();
-  bool wants_logits = step.observer != nullptr;
+  bool wants_logits = false;
   for (const StepRow& row : step.rows) wants_logits |= row.sequence->routing->sites[site.index].needs_logits();
   Buffer logits(n, wants_logits ? site.router.weight.rows : 0);
   if (wants_logits) apply(step, site.router, features, logits);
@@ -57,7 +56,6 @@ RoutingPlan route(Step& step, const Site& site, ConstRows features) {
     in.site = site.index, in.layer = site.layer, in.position = row.position;
     in.features = {features[t], features.cols};
     SequenceContext context;
-    std::vector<EarlierSite> earlier;
     std::vector<float> carry;
     if (pipeline.needs() & (needs::sequence | needs::memory)) {
       context.seed = sequence.seed;
@@ -67,54 +65,43 @@ RoutingPlan route(Step& step, const Site& site, ConstRows features) {
       context.memory = memory;
       in.sequence = &context;
     }
-    if (pipeline.needs() & needs::earlier) {
-      for (const Step::Earlier& e : step.earlier[t]) earlier.push_back({e.site, e.scored, e.chosen});
-      in.earlier = earlier;
-    }
     if (pipeline.carry_size()) {
       carry = step.carry[t];
       carry.resize(pipeline.carry_size());
       in.carry = carry;
       step.carry[t].resize(std::max(step.carry[t].size(), carry.size()));
     }
-    if (pipeline.has_cohort_stage()) throw Error("layer {}: routing that looks across a request's rows is not computed by this engine", site.layer);
     pipeline.run(in, logits[t], scratch, step.carry[t]);
-    if (pipeline.needs() & needs::earlier) step.earlier[t].push_back({site.index, scratch.candidates, scratch.choices});
-    for (const Choice& choice : scratch.choices)
-      if (choice.expert >= ids) throw Error("layer {}: expert {} of {} was chosen", site.layer, choice.expert, ids);
     plan.append_row(scratch.choices);
   }
   if (step.observer) step.observer->routed(site, step.rows, features, logits, plan);
   return plan;
 }
 
-namespace {
-
-struct Slot {  // one choice of one row, in the order of the sum
-  uint32_t expert, row;
-  float weight;
-};
-
-// The choices of all rows, each row's in ascending id. Ids that stand for one record are one choice, at the lower id.
-std::vector<Slot> slots_of(const Site& site, const RoutingPlan& plan, std::vector<size_t>& first) {
-  std::vector<Slot> slots;
+Slots slots_of(const Site& site, const RoutingPlan& plan) {
+  Slots out;
   std::vector<Choice> row;
   for (size_t t = 0; t < plan.rows(); t++) {
-    first.push_back(slots.size());
+    out.first.push_back(out.slots.size());
     row.assign(plan[t].begin(), plan[t].end());
     std::ranges::sort(row, {}, &Choice::expert);
-    const size_t begin = slots.size();
+    const size_t begin = out.slots.size();
     for (const Choice& choice : row) {
       const uint32_t record = site.bank->record(choice.expert);
-      const auto same = std::find_if(slots.begin() + static_cast<ptrdiff_t>(begin), slots.end(),
+      const auto same = std::find_if(out.slots.begin() + static_cast<ptrdiff_t>(begin), out.slots.end(),
                                      [&](const Slot& s) { return site.bank->record(s.expert) == record; });
-      if (same != slots.end()) same->weight += choice.weight;
-      else slots.push_back({choice.expert, static_cast<uint32_t>(t), choice.weight});
+      if (same != out.slots.end()) same->weight += choice.weight;
+      else out.slots.push_back({choice.expert, static_cast<uint32_t>(t), choice.weight});
     }
   }
-  first.push_back(slots.size());
-  return slots;
+  out.first.push_back(out.slots.size());
+  for (const Slot& slot : out.slots) out.experts.push_back(slot.expert);
+  std::ranges::sort(out.experts);
+  out.experts.erase(std::unique(out.experts.begin(), out.experts.end()), out.experts.end());
+  return out;
 }
+
+namespace {
 
 void add_bias(const Matrix* bias, Rows y) {
   if (!bias) return;
@@ -149,12 +136,8 @@ void run_expert(const Step& step, const Site& site, const ExpertView& view, Buff
 
 // Experts run in whatever order they arrive; their outputs wait, and each row is summed in ascending id from +0.
 void run_experts(const Step& step, const Site& site, const RoutingPlan& plan, ConstRows x, Rows out) {
-  std::vector<size_t> first;
-  const std::vector<Slot> slots = slots_of(site, plan, first);
-  std::vector<uint32_t> ids;
-  for (const Slot& slot : slots) ids.push_back(slot.expert);
-  std::ranges::sort(ids);
-  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  const Slots all = slots_of(site, plan);
+  const auto& [slots, first, ids] = all;
   std::vector<std::vector<uint32_t>> members(ids.size());  // slots by expert
   for (uint32_t s = 0; s < slots.size(); s++)
     members[static_cast<size_t>(std::ranges::lower_bound(ids, slots[s].expert) - ids.begin())].push_back(s);

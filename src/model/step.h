@@ -26,14 +26,8 @@ struct Step {
   Observer* observer = nullptr;
   // By rope and row: cosines then sines, [rows, size].
   std::vector<std::vector<float>> rotations = {};
-  // Recurrent state of routing stages along depth, by row; and what earlier sites chose, where a stage asks.
+  // Recurrent state of routing stages along depth, by row.
   std::vector<std::vector<float>> carry = {};
-  struct Earlier {
-    uint32_t site;
-    std::vector<Candidate> scored;
-    std::vector<Choice> chosen;
-  };
-  std::vector<std::vector<Earlier>> earlier = {};
 
   size_t count() const { return rows.size(); }
 };
@@ -69,6 +63,19 @@ void feed_forward(const Step& step, const FeedForward& ffn, ConstRows x, Rows ou
 float activation(const Config& config, float x);
 void activate(const Config& config, Rows gate, ConstRows up);  // gate = act(gate) * up
 RoutingPlan route(Step& step, const Site& site, ConstRows features);
+
+// The choices of a plan as they are summed: row by row, each row's in ascending id. Ids that stand for one record are one choice, at the
+// lower id.
+struct Slot {
+  uint32_t expert, row;
+  float weight;
+};
+struct Slots {
+  std::vector<Slot> slots;
+  std::vector<size_t> first;      // [rows + 1] where each row's slots begin
+  std::vector<uint32_t> experts;  // those that occur, ascending
+};
+Slots slots_of(const Site& site, const RoutingPlan& plan);
 void run_experts(const Step& step, const Site& site, const RoutingPlan& plan, ConstRows x, Rows out);
 void mixture(Step& step, const Site& site, ConstRows x, Rows out);
 

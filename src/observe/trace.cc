@@ -11,8 +11,13 @@ void Tracer::routed(const Site& site, std::span<const StepRow>, ConstRows, Const
   trace.attention = site.name.ends_with("attn");
   trace.experts = site.bank->size();
   for (size_t r = 0; r < plan.rows(); r++) trace.rows.emplace_back(plan[r].begin(), plan[r].end());
-  if (scores_)
-    for (size_t r = 0; r < scores.rows; r++) trace.scores.insert(trace.scores.end(), scores[r], scores[r] + scores.cols);
+  if (!scores_) return;
+  // Ids beyond the router's rows, and all of them where a short list took its place, have no score.
+  for (size_t r = 0; r < plan.rows(); r++) {
+    const size_t scored = std::min<size_t>(scores.cols, trace.experts);
+    if (scored) trace.scores.insert(trace.scores.end(), scores[r], scores[r] + scored);
+    trace.scores.insert(trace.scores.end(), trace.experts - scored, 0.0f);
+  }
 }
 
 void Tracer::add_text(std::span<const int32_t> ids) {

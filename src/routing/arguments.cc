@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
+#include <sstream>
+
+#include "base/file.h"
 
 namespace moiety {
 namespace {
@@ -63,10 +67,7 @@ Arguments::Arguments(std::string_view text, std::string_view stage, size_t at, s
   size_t next = 0;
   for (Argument& argument : given) {
     if (takes_list && (argument.name.empty() || argument.name == parameters_[0].name)) {
-      ExpertRange range;
-      if (!parse_range(argument.value, range))
-        throw RoutingTextError(text, argument.at, fmt::format("'{}' is no expert; expected 17, 0-7, 3:17 or 3:0-7", argument.value));
-      list_.push_back(std::move(argument));
+      add_to_list(argument);
       continue;
     }
     auto target = parameters_.end();
@@ -86,6 +87,29 @@ Arguments::Arguments(std::string_view text, std::string_view stage, size_t at, s
   for (const Parameter& p : parameters_)
     if (!p.given && !p.optional && (p.kind != "list" || list_.empty()))
       throw RoutingTextError(text, at, fmt::format("{} is missing; expected {}", p.name, usage));
+}
+
+// An expert or a range of them, or a file of such: one or several a line, # begins a remark.
+void Arguments::add_to_list(const Argument& argument) {
+  ExpertRange range;
+  if (parse_range(argument.value, range)) return list_.push_back(range);
+  constexpr uintmax_t most_bytes = 1 << 24;
+  if (!std::filesystem::is_regular_file(argument.value) || std::filesystem::file_size(argument.value) > most_bytes)
+    throw RoutingTextError(text_, argument.at, fmt::format("'{}' is no expert and no file of experts; expected 17, 0-7, 3:17 or 3:0-7", argument.value));
+  std::istringstream lines(read_text_file(argument.value));
+  size_t number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    number++;
+    line.resize(std::min(line.find('#'), line.size()));
+    std::ranges::replace(line, ',', ' ');
+    std::istringstream words(line);
+    for (std::string word; words >> word;) {
+      if (!parse_range(word, range))
+        throw RoutingTextError(text_, argument.at, fmt::format("{}, line {}: '{}' is no expert; expected 17, 0-7, 3:17 or 3:0-7", argument.value, number, word));
+      list_.push_back(range);
+    }
+  }
+  if (list_.empty()) throw RoutingTextError(text_, argument.at, fmt::format("{}: names no expert", argument.value));
 }
 
 void Arguments::check(const Parameter& p) const {
@@ -119,10 +143,6 @@ double Arguments::number(std::string_view name) const {
 
 const std::string& Arguments::word(std::string_view name) const { return parameter(name).value; }
 
-std::vector<ExpertRange> Arguments::experts(std::string_view) const {
-  std::vector<ExpertRange> out;
-  for (const Argument& argument : list_) parse_range(argument.value, out.emplace_back());
-  return out;
-}
+std::vector<ExpertRange> Arguments::experts(std::string_view) const { return list_; }
 
 }  // namespace moiety

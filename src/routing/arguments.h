@@ -32,7 +32,7 @@ struct ExpertRange {
 };
 
 // What a stage's build function reads its parameters from. Names and kinds are those of the signature:
-//   k:count   p:fraction   x:number   mode:max|sum2   experts:list        with "=default" where it may be left out
+//   k:count   p:fraction   x:number   mode:max|sum2   experts:list (or a file)        with "=default" where it may be left out
 class Arguments {
  public:
   // Checks number, names and kinds against the signature. `text` is the whole routing text, for messages.
@@ -51,10 +51,11 @@ class Arguments {
   };
   const Parameter& parameter(std::string_view name) const;
   void check(const Parameter& parameter) const;
+  void add_to_list(const Argument& argument);
 
   std::string text_;
   std::vector<Parameter> parameters_;
-  std::vector<Argument> list_;  // of a trailing `list` parameter
+  std::vector<ExpertRange> list_;  // of a `list` parameter
 };
 
 }  // namespace moiety

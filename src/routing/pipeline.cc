@@ -65,17 +65,32 @@ void Pipeline::fill(const RoutingInput& input, std::span<const float> logits, Ro
 // What a stage leaves must be a legal plan: ids of the bank, each once, finite weights, scores that can be sorted. Said with the
 // stage's name, where it happened.
 void Pipeline::check(std::string_view stage, const std::vector<Candidate>& candidates, RoutingScratch& scratch) const {
-  if (scratch.seen.size() < experts_ || ++scratch.checks == 0) {
-    scratch.seen.assign(experts_, 0);
-    scratch.checks = 1;
-  }
   for (const Candidate& c : candidates) {
     if (c.expert >= experts_) throw Error("routing, layer {}: stage {} chose expert {} of {}", layer_, stage, c.expert, experts_);
     if (!std::isfinite(c.weigh) || std::isnan(c.choose))
       throw Error("routing, layer {}: a weight is not finite at stage {}; the model's weights or its input hold NaN or infinity", layer_, stage);
-    if (std::exchange(scratch.seen[c.expert], scratch.checks) == scratch.checks)
-      throw Error("routing, layer {}: stage {} chose expert {} twice", layer_, stage, c.expert);
   }
+  if (const std::optional<uint32_t> twice = repeated(candidates, scratch))
+    throw Error("routing, layer {}: stage {} chose expert {} twice", layer_, stage, *twice);
+}
+
+// An id that stands there twice. Where ids are few a mark for each is fastest; out of a million the cost is that of the list.
+std::optional<uint32_t> Pipeline::repeated(const std::vector<Candidate>& candidates, RoutingScratch& scratch) const {
+  constexpr uint32_t few = 4096;
+  if (experts_ > few) {
+    scratch.sorted.clear();
+    for (const Candidate& c : candidates) scratch.sorted.push_back(c.expert);
+    std::ranges::sort(scratch.sorted);
+    const auto twice = std::ranges::adjacent_find(scratch.sorted);
+    return twice == scratch.sorted.end() ? std::nullopt : std::optional(*twice);
+  }
+  if (scratch.seen.size() < experts_ || ++scratch.checks == 0) {
+    scratch.seen.assign(experts_, 0);
+    scratch.checks = 1;
+  }
+  for (const Candidate& c : candidates)
+    if (std::exchange(scratch.seen[c.expert], scratch.checks) == scratch.checks) return c.expert;
+  return std::nullopt;
 }
 
 void Pipeline::choose(const std::vector<Candidate>& candidates, std::vector<Choice>& out) {

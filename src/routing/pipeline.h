@@ -1,5 +1,6 @@
 // A routing pipeline bound to a site: from router logits to a row's choices.
 #pragma once
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,8 +13,9 @@ namespace moiety {
 struct RoutingScratch {
   std::vector<Candidate> candidates;
   std::vector<Choice> choices;
-  std::vector<uint32_t> seen;  // [experts] the check that last met this id
+  std::vector<uint32_t> seen;  // [experts] the check that last met this id, where experts are few
   uint32_t checks = 0;
+  std::vector<uint32_t> sorted;  // ids of the candidates, where experts are many
 };
 
 class Pipeline {
@@ -36,6 +38,7 @@ class Pipeline {
   uint32_t needs() const { return needs_; }
   size_t carry_size() const { return carry_size_; }
   size_t memory_size() const { return memory_size_; }
+  uint32_t experts() const { return experts_; }  // ids that it may choose
   bool has_cohort_stage() const { return has_cohort_; }
   bool needs_logits() const { return needs_logits_; }
   const std::vector<Entry>& entries() const { return entries_; }
@@ -44,6 +47,7 @@ class Pipeline {
   void fill(const RoutingInput& input, std::span<const float> logits, RoutingScratch& scratch, std::vector<Candidate>& candidates,
             std::span<float> carry) const;
   void check(std::string_view stage, const std::vector<Candidate>& candidates, RoutingScratch& scratch) const;
+  std::optional<uint32_t> repeated(const std::vector<Candidate>& candidates, RoutingScratch& scratch) const;
   static void choose(const std::vector<Candidate>& candidates, std::vector<Choice>& out);
 
   std::vector<Entry> entries_;

@@ -22,6 +22,7 @@ Pipeline RoutingPolicy::bind(const StageSite& site, std::string_view model_text)
   std::vector<Pipeline::Entry> entries;
   auto add = [&](const Call& call, std::string_view text) {
     const StageInfo& info = *find_stage(call.name);
+    if (!info.build) return;
     const Arguments arguments(text, call.name, call.at, call.arguments, info.signature);
     try {
       entries.push_back({call.text(), info.build(arguments, site)});
@@ -42,7 +43,7 @@ Pipeline RoutingPolicy::bind(const StageSite& site, std::string_view model_text)
       else add(call, source_);
     }
   }
-  return Pipeline(std::move(entries), site.layer, site.experts);
+  return Pipeline(std::move(entries), site.layer, site.all_ids());
 }
 
 std::string RoutingPolicy::text() const {
@@ -74,7 +75,8 @@ std::string RoutingPolicy::explain() const {
       for (const auto& [low, high] : rule.layers) out += low == high ? fmt::format(" {}", low) : fmt::format(" {} to {}", low, high);
       out += ":\n";
     }
-    if (rule.calls[0].name != "@model" || rule.calls.size() > 1) out += "  the router scores every expert\n";
+    const StageInfo* first = find_stage(rule.calls[0].name);
+    if (rule.calls.size() > 1 && !(first && first->is_source)) out += "  the router scores every expert\n";
     for (const Call& call : rule.calls)
       out += fmt::format("  {:<24} {}\n", call.text(), call.name == "@model" ? "the model's own pipeline" : find_stage(call.name)->meaning);
   }

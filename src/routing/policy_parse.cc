@@ -124,13 +124,19 @@ class RoutingParser {
   void check(const Rule& rule) {
     size_t models = 0;
     bool selects = false;
+    const StageInfo* first = find_stage(rule.calls[0].name);
+    const size_t end = at_;
     for (const Call& call : rule.calls) {
-      if (call.name == "@model" && models++ > 0) {
-        at_ = call.at;
-        fail("@model stands there twice");
-      }
-      selects |= call.name == "@model" || find_stage(call.name)->selects;
+      const StageInfo* info = find_stage(call.name);  // none: @model
+      at_ = call.at;
+      if (!info && models++ > 0) fail("@model stands there twice");
+      if (!info && first && first->is_source) fail(fmt::format("two sources: @model begins with its own, so {} has no place before it", first->name));
+      if (info && info->is_source && &call != rule.calls.data())
+        fail(first && first->is_source ? fmt::format("two sources; {} fills the candidates already", first->name)
+                                       : fmt::format("{} fills the candidates: it stands first", call.name));
+      selects |= !info || info->selects;
     }
+    at_ = end;
     if (!selects) {
       at_ = rule.calls.back().at;
       fail("nothing in this pipeline selects experts; expected a stage like top_k or @model");

@@ -7,6 +7,7 @@
 namespace moiety {
 
 // One function a file: stage_NAME.cc.
+StageInfo linear_stage();
 StageInfo softmax_stage();
 StageInfo sigmoid_stage();
 StageInfo temperature_stage();
@@ -27,7 +28,7 @@ StageInfo scale_stage();
 
 std::span<const StageInfo> stages() {
   static const std::array all = {
-      softmax_stage(), sigmoid_stage(), temperature_stage(), bias_stage(), groups_stage(), top_k_stage(),
+      linear_stage(),  softmax_stage(), sigmoid_stage(), temperature_stage(), bias_stage(), groups_stage(), top_k_stage(),
       top_p_stage(),   min_p_stage(),   threshold_stage(),   rank_stage(), sparsemixer_stage(), keep_stage(),
       drop_stage(),    only_stage(),    boost_stage(),       renorm_stage(), scale_stage(),
   };

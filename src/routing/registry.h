@@ -14,8 +14,10 @@ namespace moiety {
 // The site that a stage is built for.
 struct StageSite {
   uint32_t index = 0, layer = 0;
-  uint32_t experts = 0;  // ids of the bank
+  uint32_t experts = 0;  // that the router scores
   SiteTensors tensors;
+  uint32_t ids = 0;      // of the bank, where they outnumber the router's rows
+  uint32_t all_ids() const { return experts > ids ? experts : ids; }
 };
 
 using AnyStage = std::variant<std::unique_ptr<SourceStage>, std::unique_ptr<RowStage>, std::unique_ptr<CohortStage>>;
@@ -26,8 +28,9 @@ struct StageInfo {
   std::string_view meaning;
   std::string_view source;  // the paper
   bool selects = false;     // chooses among candidates: a pipeline needs one
+  bool is_source = false;  // fills the candidates: a pipeline has one, and it stands first
   Mark mark = Mark::row;
-  AnyStage (*build)(const Arguments&, const StageSite&);
+  AnyStage (*build)(const Arguments&, const StageSite&);  // null: the engine's own part
 };
 
 std::span<const StageInfo> stages();

@@ -22,34 +22,23 @@ struct Candidate {
 inline bool chosen_before(const Candidate& a, const Candidate& b) { return a.choose != b.choose ? a.choose > b.choose : a.expert < b.expert; }
 inline bool weighs_more(const Candidate& a, const Candidate& b) { return a.weigh != b.weigh ? a.weigh > b.weigh : a.expert < b.expert; }
 
-struct EarlierSite {  // what an earlier site of the same row saw and chose
-  uint32_t site;
-  std::span<const Candidate> scored;
-  std::span<const Choice> chosen;
-};
-
 struct SequenceContext {
   uint64_t seed = 0;
   std::span<const int32_t> ids;   // token ids up to the row's
-  std::span<const float> task;    // a vector per sequence, or empty
   std::span<float> memory;        // this site's memory of the sequence, written in position order
 };
 
-// One row: a token, a sub-token or a slot. The engine fills only what some stage needs.
+// One row: a token, a sub-token or a slot.
 struct RoutingInput {
-  uint32_t site = 0, layer = 0, position = 0, part = 0;
-  std::span<const int32_t> tags;
+  uint32_t site = 0, layer = 0, position = 0;
   std::span<const float> features;  // the router's input [d_model]
   std::span<const float> carry;     // recurrent state along depth, reset at layer 0
-  std::span<const EarlierSite> earlier;
-  std::span<const uint8_t> resident;
-  float attention_received = 0;
-  SequenceContext* sequence = nullptr;
+  SequenceContext* sequence = nullptr;  // where some stage needs it
 };
 
-// What a stage asks the engine to fill, as a set of bits.
+// What a stage asks the engine to fill, as a set of bits; `memory` follows from memory_size().
 namespace needs {
-inline constexpr uint32_t features = 1, carry = 2, earlier = 4, sequence = 8, resident = 16, tags = 32, memory = 64;
+inline constexpr uint32_t sequence = 1, memory = 2;
 }
 
 enum class Mark : uint8_t { row, batch, future, residency, training };  // every mark but row needs consent

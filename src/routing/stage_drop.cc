@@ -29,8 +29,8 @@ template <bool keep_named>
 AnyStage build(const Arguments& a, const StageSite& site) {
   std::vector<ExpertRange> ranges = a.experts("experts");
   for (const ExpertRange& r : ranges)
-    if ((r.layer < 0 || r.layer == site.layer) && r.last >= site.experts)
-      throw UsageError("routing text: expert {} of layer {} does not exist; it has {} experts", r.last, site.layer, site.experts);
+    if ((r.layer < 0 || r.layer == site.layer) && r.last >= site.all_ids())
+      throw UsageError("routing text: expert {} of layer {} does not exist; it has {} experts", r.last, site.layer, site.all_ids());
   return std::make_unique<Filter>(std::move(ranges), keep_named);
 }
 

@@ -2,9 +2,12 @@
 #include "routing/policy.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <random>
 
 namespace moiety {
@@ -102,6 +105,7 @@ TEST(Routing, WrongTextsAreShownWithTheirColumn) {
   const std::pair<const char*, size_t> wrong[] = {
       {"softmax | topk(2)", 11}, {"softmax", 1},          {"softmax | top_k(0)", 17}, {"top_k(2) top_k(3)", 10}, {"top_k", 1},
       {"top_p(1.5)", 7},         {"@model | @model", 10}, {"layers 5-2: @model", 11}, {"top_k(2, 3)", 10},       {"", 1},
+      {"linear | linear | top_k(2)", 10}, {"softmax | linear | top_k(2)", 11}, {"linear | @model", 10}, {"@model | linear", 10}, {"drop(nowhere) | @model", 6},
   };
   for (const auto& [text, column] : wrong) {
     try {
@@ -111,6 +115,29 @@ TEST(Routing, WrongTextsAreShownWithTheirColumn) {
       EXPECT_NE(std::string(e.what()).find("column " + std::to_string(column) + ":"), std::string::npos) << text << "\n" << e.what();
     }
   }
+}
+
+TEST(Routing, TheSourceMayBeNamed) {
+  const std::vector<float> logits = {1, 3, 2};
+  const auto named = run("linear | softmax | top_k(2)", logits), silent = run("softmax | top_k(2)", logits);
+  ASSERT_EQ(named.size(), 2u);
+  for (size_t i = 0; i < 2; i++) EXPECT_TRUE(named[i].expert == silent[i].expert && named[i].weight == silent[i].weight);
+  EXPECT_EQ(RoutingPolicy::parse("linear | softmax | top_k(2)").text(), "linear | softmax | top_k(2)");
+}
+
+TEST(Routing, ExpertsStandInAFile) {
+  const auto path = std::filesystem::temp_directory_path() / ("moiety-experts-" + std::to_string(::getpid()));
+  auto write = [&](const char* text) { std::ofstream(path) << text; };
+  write("# pruned\n3:0, 3:1\n2:2  # of another layer\n\n");
+  const auto left = run("drop(" + path.string() + ") | @model", {4, 3, 2, 1});
+  ASSERT_EQ(left.size(), 2u);
+  EXPECT_EQ(left[0].expert, 2u);
+  EXPECT_EQ(left[1].expert, 3u);
+  for (const char* wrong : {"3:0\nnine\n", "# nothing\n"}) {
+    write(wrong);
+    EXPECT_THROW(run("drop(" + path.string() + ") | @model", {4, 3, 2, 1}), UsageError) << wrong;
+  }
+  std::filesystem::remove(path);
 }
 
 TEST(Routing, NaNStopsWithTheLayer) {
@@ -165,6 +192,8 @@ TEST(Seams, AShortListOutOfAMillion) {
   pipeline.run(in, {}, scratch, {});
   ASSERT_EQ(scratch.choices.size(), 2u);
   EXPECT_EQ(scratch.choices[0].expert, 7000u + 4 * 199'999);
+  // The cost is the list's: nothing has grown to the bank's size.
+  EXPECT_LE(scratch.seen.capacity() + scratch.sorted.capacity() + scratch.candidates.capacity() + scratch.choices.capacity(), 64u);
 }
 
 TEST(Seams, ACohortStageSeesAllRows) {
