@@ -1,12 +1,11 @@
 // moiety eval: perplexity, multiple choice, comparison.
-#include <unistd.h>
-
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "apps/verbs.h"
 #include "base/file.h"
+#include "base/progress.h"
 #include "observe/evaluate.h"
 
 namespace moiety {
@@ -19,9 +18,9 @@ struct Options : ModelOptions {
   size_t window = 512, chunks = 0, limit = 0;
 };
 
-std::function<void(size_t, size_t)> progress(bool quiet) {
-  if (quiet || !isatty(2)) return {};
-  return [](size_t done, size_t all) { std::fprintf(stderr, "\r%zu of %zu%s", done, all, done == all ? "\n" : ""); };
+std::function<void(size_t, size_t)> progress(const char* unit, bool quiet) {
+  auto bar = std::make_shared<Progress>("evaluating", unit, 0, progress_on_stderr(quiet));
+  return [bar](size_t done, size_t all) { bar->set(done, all); };
 }
 
 // Windows set the context; --context of these verbs is theirs.
@@ -30,6 +29,9 @@ SessionOptions options_for(const Options& o) {
   s.context = static_cast<uint32_t>(o.window);
   return s;
 }
+
+// As llama.cpp's tool reads a file: special tokens that are written in it are ordinary text.
+std::vector<int32_t> ids_of(const Tokenizer& tokenizer, const std::string& file) { return tokenizer.encode(read_text_file(file), {true, false}); }
 
 json as_json(const Perplexity& p) {
   return {{"perplexity", p.perplexity}, {"perplexity_stderr", p.stderr_}, {"nll_per_token", p.nll_per_token}, {"bits_per_byte", p.bits_per_byte},
@@ -41,7 +43,7 @@ int run_perplexity(Options& o, bool quiet) {
   const auto model = open_model(o, quiet);
   const auto tokenizer = load_tokenizer(model->path);
   Session session(model, options_for(o));
-  const Perplexity p = perplexity(session, *tokenizer, tokenizer->encode(read_text_file(o.file)), o.window, o.chunks, progress(quiet));
+  const Perplexity p = perplexity(session, *tokenizer, ids_of(*tokenizer, o.file), o.window, o.chunks, progress("windows", quiet));
   if (o.json) fmt::print("{}\n", as_json(p).dump(2));
   else fmt::print("perplexity {:.4f} ± {:.4f}, {:.4f} bits per byte, {} tokens in {} windows of {}\n", p.perplexity, p.stderr_, p.bits_per_byte, p.tokens, p.chunks, p.context);
   return 0;
@@ -68,7 +70,7 @@ int run_choice(Options& o, bool quiet) {
   const auto model = open_model(o, quiet);
   const auto tokenizer = load_tokenizer(model->path);
   Session session(model, session_options(o));
-  const ChoiceScores s = choose(session, *tokenizer, questions, progress(quiet));
+  const ChoiceScores s = choose(session, *tokenizer, questions, progress("questions", quiet));
   if (o.json) fmt::print("{}\n", json{{"accuracy", s.accuracy}, {"accuracy_norm", s.accuracy_norm}, {"interval95", {s.low, s.high}}, {"chance", s.chance}, {"n", s.n}}.dump(2));
   else fmt::print("accuracy {:.1f}%, by length {:.1f}% [{:.1f}, {:.1f}], chance {:.1f}%, {} questions\n", s.accuracy * 100, s.accuracy_norm * 100, s.low * 100, s.high * 100, s.chance * 100, s.n);
   return 0;
@@ -86,10 +88,10 @@ int run_compare(Options& o, bool quiet) {
   SessionOptions options = session_options(second);
   options.context = static_cast<uint32_t>(o.window);
   Session b(other, options);
-  const Comparison c = compare(a, b, *tokenizer, tokenizer->encode(read_text_file(o.file)), o.window, o.chunks);
+  const Comparison c = compare(a, b, *tokenizer, ids_of(*tokenizer, o.file), o.window, o.chunks, progress("windows", quiet));
   if (o.json)
     fmt::print("{}\n", json{{"kl_mean", c.kl_mean}, {"kl_max", c.kl_max}, {"top1_agreement", c.top1_agreement}, {"tokens", c.tokens},
-                            {"a", {{"perplexity", c.a.perplexity}}}, {"b", {{"perplexity", c.b.perplexity}}}}.dump(2));
+                            {"a", as_json(c.a)}, {"b", as_json(c.b)}}.dump(2));
   else
     fmt::print("KL {:.6f} nats a token (largest {:.4f}), same first choice {:.2f}%, perplexity {:.4f} and {:.4f}, {} tokens\n", c.kl_mean, c.kl_max,
                c.top1_agreement * 100, c.a.perplexity, c.b.perplexity, c.tokens);
@@ -119,7 +121,7 @@ void add_eval(Commands& commands) {
   {
     auto [sub, o] = add("choice", "multiple choice by log-likelihood, plain and divided by length",
                         "moiety eval choice model.gguf --file arc_easy.jsonl --limit 200", run_choice);
-    sub->add_option("--file", o->file, "JSON lines with query, choices, gold")->required();
+    sub->add_option("--file", o->file, "JSON lines: {\"query\": text, \"choices\": [texts], \"gold\": index of the right one}; a space joins query and choice")->required();
     sub->add_option("--limit", o->limit, "questions at most (default: all)");
   }
   {

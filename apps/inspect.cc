@@ -54,10 +54,22 @@ std::string routing_of(const Model& model) {
   return out;
 }
 
+// Numbers of the model, whatever they are packed in: scales are none of their own.
 uint64_t stored_elements(const Checkpoint& file) {
   uint64_t sum = 0;
-  for (const Tensor& t : file.tensors()) sum += t.count();
+  for (const Tensor& t : file.tensors()) {
+    if (t.name.ends_with("_scales") || t.name.ends_with("_scale_inv")) continue;
+    const bool pairs = t.name.ends_with("_blocks") && t.type == TensorType::u8;  // two 4-bit numbers in a byte
+    sum += pairs ? 2 * t.count() : t.count();
+  }
   return sum;
+}
+
+// As model cards count: everything that is not an idle expert, the embedding whole. What is skipped in the file is idle too.
+uint64_t active_elements(const Model& model, uint64_t total, uint64_t idle) {
+  uint64_t used = 0;
+  for (const CanonicalTensor& t : canonical_tensors(model.config)) used += t.count * t.rows * t.cols;
+  return std::min(total, used) - std::min(total, idle);
 }
 
 json describe(const Model& model, const Checkpoint& file) {
@@ -75,8 +87,7 @@ json describe(const Model& model, const Checkpoint& file) {
                        {"types", s.types}, {"bytes", s.bytes}});
   }
   const uint64_t total = stored_elements(file);
-  uint64_t active = total - std::min(total, idle);
-  if (!c.tied_output) active -= model.embedding.rows * model.embedding.cols;  // a token reads one row of it
+  const uint64_t active = active_elements(model, total, idle);
   std::set<uint32_t> layers;
   for (const BlockConfig& b : c.blocks) layers.insert(b.layer);
   json out;

@@ -71,8 +71,9 @@ void add_routes(Commands& commands) {
   verb->footer("Example: moiety routes story.npz --html story.html --model model.gguf");
   verb->callback([o, &commands] {
     commands.chosen = [o] {
-      const RouteTable table = read_routes(o->traces[0]);
-      const auto layers = analyse(table);
+      const std::vector<RouteTable> tables = read_routes(o->traces[0]);
+      const RouteTable& table = tables[0];
+      const auto layers = analyse(tables);
       nlohmann::ordered_json out;
       out["tokens"] = table.tokens.size();
       out["layers"] = as_json(layers);
@@ -86,7 +87,7 @@ void add_routes(Commands& commands) {
           for (int32_t id : table.tokens) pieces.push_back(tokenizer->bytes_of(id));
         }
         AtomicFile page(o->html);
-        page.write(html_page(table, layers, pieces));
+        page.write(html_page(table, layers, distance, pieces));
         page.commit();
       }
       if (!o->png.empty()) write_png(o->png, layers);
@@ -94,11 +95,11 @@ void add_routes(Commands& commands) {
         fmt::print("{}\n", out.dump(2));
         return 0;
       }
-      fmt::print("{} tokens\nlayer  per token  entropy  busiest quarter  reuse{}\n", table.tokens.size(), distance.empty() ? "" : "  distance");
+      fmt::print("{} tokens\nlayer       per token  entropy  busiest quarter  reuse{}\n", table.tokens.size(), distance.empty() ? "" : "  distance");
       std::vector<LoadCounter::SiteLoad> map;
       for (size_t m = 0; m < layers.size(); m++) {
         const LayerRoutes& l = layers[m];
-        fmt::print("{:>5}  {:>9.2f}  {:>6.2f}b  {:>14.1f}%  {:>4.1f}%", l.layer, l.experts_per_token, l.entropy_bits, l.busiest_quarter * 100, l.reuse * 100);
+        fmt::print("{:>5} {:<4}  {:>9.2f}  {:>6.2f}b  {:>14.1f}%  {:>4.1f}%", l.layer, l.site, l.experts_per_token, l.entropy_bits, l.busiest_quarter * 100, l.reuse * 100);
         if (m < distance.size()) fmt::print("  {:>8.3f}", distance[m]);
         fmt::print("\n");
         LoadCounter::SiteLoad row;

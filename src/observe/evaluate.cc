@@ -22,44 +22,75 @@ double negative_log_likelihood(std::span<const float> logits, int32_t target) {
   return log_sum(logits) - logits[static_cast<size_t>(target)];
 }
 
-Perplexity perplexity(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> ids, size_t context, size_t chunks,
-                      const std::function<void(size_t, size_t)>& progress,
-                      const std::function<void(size_t, std::span<const float>, std::span<const int32_t>)>& each) {
+namespace {
+
+// What scored tokens add up to.
+struct Sums {
+  double nll = 0, squares = 0;
+  size_t tokens = 0, bytes = 0;
+
+  void add(std::span<const float> logits, std::span<const int32_t> targets, const Tokenizer& tokenizer) {
+    const size_t vocab = targets.empty() ? 0 : logits.size() / targets.size();
+    for (size_t i = 0; i < targets.size(); i++) {
+      const double one = negative_log_likelihood(logits.subspan(i * vocab, vocab), targets[i]);
+      nll += one, squares += one * one, tokens++;
+      bytes += tokenizer.is_special(targets[i]) ? 0 : tokenizer.bytes_of(targets[i]).size();
+    }
+  }
+  Perplexity result(size_t context, size_t chunks) const {
+    Perplexity out;
+    out.tokens = tokens, out.context = context, out.chunks = chunks;
+    const double n = static_cast<double>(tokens);
+    out.nll_per_token = nll / n;
+    out.perplexity = std::exp(out.nll_per_token);
+    const double variance = std::max(0.0, squares / n - out.nll_per_token * out.nll_per_token);
+    out.stderr_ = tokens > 1 ? std::sqrt(variance / (n - 1)) * out.perplexity : 0;
+    out.bits_per_byte = bytes ? nll / std::log(2.0) / static_cast<double>(bytes) : 0;
+    return out;
+  }
+};
+
+size_t window_count(std::span<const int32_t> ids, size_t context, size_t chunks) {
+  if (context < 4) throw UsageError("windows of {} tokens score nothing; give a --context of at least 4", context);
   const size_t windows = ids.size() / context, count = chunks ? std::min(chunks, windows) : windows;
   if (count == 0) throw Error("{} tokens do not fill a window of {}; give more text or a smaller --context", ids.size(), context);
+  return count;
+}
+
+// Logits [scored, vocab] of the second half of window w, and the tokens that they should have predicted.
+struct Scored {
+  std::vector<float> logits;
+  std::vector<int32_t> targets;
+};
+Scored score(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> ids, size_t context, size_t w) {
+  throw_if_interrupted();
   const size_t vocab = session.model().config.vocab, first = context / 2;
-  double sum = 0, squares = 0;
-  size_t tokens = 0, bytes = 0;
+  std::vector<int32_t> window(ids.begin() + static_cast<ptrdiff_t>(w * context), ids.begin() + static_cast<ptrdiff_t>((w + 1) * context));
+  if (tokenizer.adds_bos()) window[0] = *tokenizer.bos();
+  const uint32_t s = session.add_sequence();
+  const Append head{s, std::span(window).first(first), WantLogits::none}, tail{s, std::span(window).subspan(first), WantLogits::all};
+  session.declare_length(s, static_cast<uint32_t>(context));
+  session.evaluate({&head, 1});
+  Scored out;
+  out.logits = session.evaluate({&tail, 1})[0];
+  session.remove_sequence(s);
+  out.logits.resize(out.logits.size() - vocab);  // position first + i predicts the token after it; the last one predicts nothing
+  out.targets.assign(window.begin() + static_cast<ptrdiff_t>(first) + 1, window.end());
+  return out;
+}
+
+}  // namespace
+
+Perplexity perplexity(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> ids, size_t context, size_t chunks,
+                      const std::function<void(size_t, size_t)>& progress) {
+  const size_t count = window_count(ids, context, chunks);
+  Sums sums;
   for (size_t w = 0; w < count; w++) {
-    throw_if_interrupted();
-    std::vector<int32_t> window(ids.begin() + static_cast<ptrdiff_t>(w * context), ids.begin() + static_cast<ptrdiff_t>((w + 1) * context));
-    if (tokenizer.adds_bos()) window[0] = *tokenizer.bos();
-    const uint32_t s = session.add_sequence();
-    const Append head{s, std::span(window).first(first), WantLogits::none}, tail{s, std::span(window).subspan(first), WantLogits::all};
-    session.declare_length(s, static_cast<uint32_t>(context));
-    session.evaluate({&head, 1});
-    const std::vector<float> logits = session.evaluate({&tail, 1})[0];
-    session.remove_sequence(s);
-    // Row i is position first + i and predicts the token after it.
-    const size_t scored = context - first - 1;
-    for (size_t i = 0; i < scored; i++) {
-      const int32_t target = window[first + i + 1];
-      const double nll = negative_log_likelihood(std::span(logits).subspan(i * vocab, vocab), target);
-      sum += nll, squares += nll * nll, tokens++;
-      bytes += tokenizer.is_special(target) ? 0 : tokenizer.bytes_of(target).size();
-    }
-    if (each) each(w, std::span(logits).first(scored * vocab), std::span(window).subspan(first + 1, scored));
+    const Scored scored = score(session, tokenizer, ids, context, w);
+    sums.add(scored.logits, scored.targets, tokenizer);
     if (progress) progress(w + 1, count);
   }
-  Perplexity out;
-  out.tokens = tokens, out.context = context, out.chunks = count;
-  const double n = static_cast<double>(tokens);
-  out.nll_per_token = sum / n;
-  out.perplexity = std::exp(out.nll_per_token);
-  const double variance = std::max(0.0, squares / n - out.nll_per_token * out.nll_per_token);
-  out.stderr_ = tokens > 1 ? std::sqrt(variance / (n - 1)) * out.perplexity : 0;
-  out.bits_per_byte = bytes ? sum / std::log(2.0) / static_cast<double>(bytes) : 0;
-  return out;
+  return sums.result(context, count);
 }
 
 ChoiceScores choose(Session& session, const Tokenizer& tokenizer, std::span<const ChoiceQuestion> questions,
@@ -85,7 +116,7 @@ ChoiceScores choose(Session& session, const Tokenizer& tokenizer, std::span<cons
       double likelihood = 0;
       for (size_t t = same; t < whole.size(); t++)
         likelihood -= negative_log_likelihood(std::span(logits).subspan((t - 1) * vocab, vocab), whole[t]);
-      const double norm = likelihood / static_cast<double>(std::max<size_t>(1, answer.size()));
+      const double norm = likelihood / static_cast<double>(std::max<size_t>(1, q.choices[c].size()));
       if (likelihood > top) top = likelihood, best = c;
       if (norm > top_norm) top_norm = norm, best_norm = c;
     }
@@ -102,40 +133,30 @@ ChoiceScores choose(Session& session, const Tokenizer& tokenizer, std::span<cons
   return out;
 }
 
-Comparison compare(Session& a, Session& b, const Tokenizer& tokenizer, std::span<const int32_t> ids, size_t context, size_t chunks) {
+Comparison compare(Session& a, Session& b, const Tokenizer& tokenizer, std::span<const int32_t> ids, size_t context, size_t chunks,
+                   const std::function<void(size_t, size_t)>& progress) {
   if (a.model().config.vocab != b.model().config.vocab)
     throw Error("the two models have vocabularies of {} and {}; only equal ones compare", a.model().config.vocab, b.model().config.vocab);
-  const size_t vocab = a.model().config.vocab, windows = ids.size() / std::max<size_t>(1, context);
-  const size_t count = chunks ? std::min(chunks, windows) : windows;
+  const size_t vocab = a.model().config.vocab, count = window_count(ids, context, chunks);
   Comparison out;
-  double kl = 0, agree = 0, nll_a = 0, nll_b = 0;
-  // Window by window, so that two models' logits of one are held at a time.
-  for (size_t w = 0; w < std::max<size_t>(count, 1); w++) {
-    const auto window = ids.subspan(std::min(ids.size(), w * context), std::min(context, ids.size() - std::min(ids.size(), w * context)));
-    std::vector<float> kept;
-    std::vector<int32_t> targets;
-    out.a = perplexity(a, tokenizer, window, context, 1, {}, [&](size_t, std::span<const float> logits, std::span<const int32_t> t) {
-      kept.assign(logits.begin(), logits.end());
-      targets.assign(t.begin(), t.end());
-    });
-    out.b = perplexity(b, tokenizer, window, context, 1, {}, [&](size_t, std::span<const float> logits, std::span<const int32_t>) {
-      for (size_t i = 0; i < targets.size(); i++) {
-        const auto x = std::span<const float>(kept).subspan(i * vocab, vocab), y = logits.subspan(i * vocab, vocab);
-        const double zx = log_sum(x), zy = log_sum(y);
-        double distance = 0;
-        for (size_t v = 0; v < vocab; v++) distance += std::exp(x[v] - zx) * ((x[v] - zx) - (y[v] - zy));
-        kl += distance, out.kl_max = std::max(out.kl_max, distance);
-        agree += std::ranges::max_element(x) - x.begin() == std::ranges::max_element(y) - y.begin();
-        out.tokens++;
-      }
-    });
-    nll_a += out.a.nll_per_token * static_cast<double>(targets.size()), nll_b += out.b.nll_per_token * static_cast<double>(targets.size());
+  Sums sums_a, sums_b;
+  double kl = 0, agree = 0;
+  for (size_t w = 0; w < count; w++) {
+    const Scored sa = score(a, tokenizer, ids, context, w), sb = score(b, tokenizer, ids, context, w);
+    sums_a.add(sa.logits, sa.targets, tokenizer), sums_b.add(sb.logits, sb.targets, tokenizer);
+    for (size_t i = 0; i < sa.targets.size(); i++) {
+      const auto x = std::span(sa.logits).subspan(i * vocab, vocab), y = std::span(sb.logits).subspan(i * vocab, vocab);
+      const double zx = log_sum(x), zy = log_sum(y);
+      double distance = 0;
+      for (size_t v = 0; v < vocab; v++) distance += std::exp(x[v] - zx) * ((x[v] - zx) - (y[v] - zy));
+      kl += distance, out.kl_max = std::max(out.kl_max, distance);
+      agree += std::ranges::max_element(x) - x.begin() == std::ranges::max_element(y) - y.begin();
+      out.tokens++;
+    }
+    if (progress) progress(w + 1, count);
   }
-  const double n = static_cast<double>(out.tokens);
-  out.kl_mean = kl / n, out.top1_agreement = agree / n;
-  for (auto [p, sum] : {std::pair(&out.a, nll_a), std::pair(&out.b, nll_b)}) {
-    p->nll_per_token = sum / n, p->perplexity = std::exp(sum / n), p->tokens = out.tokens, p->chunks = count;
-  }
+  out.a = sums_a.result(context, count), out.b = sums_b.result(context, count);
+  out.kl_mean = kl / static_cast<double>(out.tokens), out.top1_agreement = agree / static_cast<double>(out.tokens);
   return out;
 }
 

@@ -11,7 +11,7 @@
 
 namespace moiety {
 
-// -log p(target) under a row of logits, and on request the log-probabilities [vocab].
+// -log p(target) under a row of logits.
 double negative_log_likelihood(std::span<const float> logits, int32_t target);
 
 struct Perplexity {
@@ -20,10 +20,9 @@ struct Perplexity {
 };
 
 // llama.cpp's protocol: windows of `context` tokens that do not overlap, the first token replaced by BOS where the model adds one, the
-// second half of each scored. The remainder is dropped. `chunks` 0: all. `each`: logits of the scored positions of each window.
+// second half of each scored. The remainder is dropped. `chunks` 0: all.
 Perplexity perplexity(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> ids, size_t context, size_t chunks,
-                      const std::function<void(size_t chunk, size_t all)>& progress = {},
-                      const std::function<void(size_t window, std::span<const float> logits, std::span<const int32_t> targets)>& each = {});
+                      const std::function<void(size_t chunk, size_t all)>& progress = {});
 
 struct ChoiceQuestion {
   std::string query;
@@ -34,7 +33,8 @@ struct ChoiceScores {
   double accuracy = 0, accuracy_norm = 0, low = 0, high = 0, chance = 0;
   size_t n = 0;
 };
-// Log-likelihood of each choice after the query, plain and divided by its bytes. The interval is Wilson's, of `accuracy_norm`.
+// Log-likelihood of each choice after the query and a space, plain and divided by the choice's bytes (the space is not counted, as in
+// lm-evaluation-harness). The interval is Wilson's, of `accuracy_norm`.
 ChoiceScores choose(Session& session, const Tokenizer& tokenizer, std::span<const ChoiceQuestion> questions,
                     const std::function<void(size_t, size_t)>& progress = {});
 
@@ -43,6 +43,7 @@ struct Comparison {
   double kl_mean = 0, kl_max = 0, top1_agreement = 0;  // KL(a || b), nats a token
   size_t tokens = 0;
 };
-Comparison compare(Session& a, Session& b, const Tokenizer& tokenizer, std::span<const int32_t> ids, size_t context, size_t chunks);
+Comparison compare(Session& a, Session& b, const Tokenizer& tokenizer, std::span<const int32_t> ids, size_t context, size_t chunks,
+                   const std::function<void(size_t, size_t)>& progress = {});
 
 }  // namespace moiety

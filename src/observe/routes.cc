@@ -6,79 +6,103 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "base/error.h"
 #include "base/file.h"
 
 namespace moiety {
 
-RouteTable read_routes(const std::filesystem::path& path) {
+namespace {
+
+const NpyArray* find(const NpzArrays& arrays, const std::string& name) {
+  for (const auto& [key, array] : arrays)
+    if (key == name) return &array;
+  return nullptr;
+}
+
+template <class T>
+std::vector<T> take(const NpzArrays& arrays, const std::string& name, const std::string& path) {
+  const NpyArray* array = find(arrays, name);
+  if (!array) throw Error("{}: has no array {}; it is no trace (write one with `moiety trace`)", path, name);
+  const auto* values = std::get_if<std::vector<T>>(&array->values);
+  if (!values) throw Error("{}: array {} holds other numbers than expected", path, name);
+  return *values;
+}
+
+RouteTable read_table(const NpzArrays& arrays, const std::string& prefix, const std::string& path) {
   RouteTable out;
-  const NpzArrays arrays = read_npz(path);
-  auto find = [&](const char* name) -> const NpyArray& {
-    for (const auto& [key, array] : arrays)
-      if (key == name) return array;
-    throw Error("{}: has no array {}; it is no trace (write one with `moiety trace`)", path.string(), name);
-  };
-  const NpyArray& experts = find("experts");
-  if (experts.shape.size() != 3 || !std::holds_alternative<std::vector<int32_t>>(experts.values)) throw Error("{}: experts is not int32 [T, M, K]", path.string());
-  auto take = [&](const char* name, auto& target) {
-    const auto* values = std::get_if<std::decay_t<decltype(target)>>(&find(name).values);
-    if (!values) throw Error("{}: array {} holds other numbers than expected", path.string(), name);
-    target = *values;
-  };
-  take("tokens", out.tokens);
-  take("layers", out.layers);
-  take("experts", out.experts);
-  take("weights", out.weights);
-  out.choices = experts.shape[2];
-  if (out.tokens.size() != experts.shape[0] || out.layers.size() != experts.shape[1] || out.weights.size() != out.experts.size())
-    throw Error("{}: the arrays do not fit each other", path.string());
+  out.tokens = take<int32_t>(arrays, "tokens", path);
+  out.layers = take<int32_t>(arrays, prefix + "layers", path);
+  out.experts = take<int32_t>(arrays, prefix + "experts", path);
+  out.weights = take<float>(arrays, prefix + "weights", path);
+  if (find(arrays, "sequence")) out.sequence = take<int32_t>(arrays, "sequence", path);
+  const std::vector<uint64_t>& shape = find(arrays, prefix + "experts")->shape;
+  if (shape.size() != 3) throw Error("{}: {}experts is not [T, M, K]", path, prefix);
+  out.choices = shape[2];
+  if (out.tokens.size() != shape[0] || out.layers.size() != shape[1] || out.weights.size() != out.experts.size() ||
+      (!out.sequence.empty() && out.sequence.size() != out.tokens.size()))
+    throw Error("{}: the arrays do not fit each other", path);
   for (int32_t e : out.experts)
-    if (e < -1 || e > 1 << 20) throw Error("{}: an expert of id {}", path.string(), e);
+    if (e < -1 || e > 1 << 20) throw Error("{}: an expert of id {}", path, e);
   return out;
 }
 
-std::vector<LayerRoutes> analyse(const RouteTable& t) {
-  int32_t experts = 0;
-  for (int32_t e : t.experts) experts = std::max(experts, e + 1);
+LayerRoutes analyse_layer(const RouteTable& t, size_t m, size_t experts) {
+  LayerRoutes layer;
+  layer.layer = t.layers[m], layer.site = t.site;
+  std::vector<double> counts(experts);
+  std::map<std::pair<int32_t, int32_t>, double> pairs;
+  double total = 0, shared = 0, followers = 0;
+  for (size_t i = 0; i < t.tokens.size(); i++) {
+    const bool follows = i > 0 && t.same_text(i - 1, i);
+    for (size_t k = 0; k < t.choices; k++) {
+      const int32_t e = t.expert(i, m, k);
+      if (e < 0) continue;
+      counts[static_cast<size_t>(e)]++, total++;
+      for (size_t j = 0; j < t.choices; j++)
+        if (const int32_t other = t.expert(i, m, j); other > e) pairs[{e, other}]++;
+      if (!follows) continue;
+      followers++;
+      for (size_t j = 0; j < t.choices; j++) shared += t.expert(i - 1, m, j) == e;
+    }
+  }
+  const double tokens = static_cast<double>(t.tokens.size());
+  for (double c : counts) {
+    layer.load.push_back(total > 0 ? c / total : 0);
+    if (c > 0) layer.entropy_bits -= c / total * std::log2(c / total);
+  }
+  std::vector<double> sorted = layer.load;
+  std::ranges::sort(sorted, std::greater());
+  for (size_t i = 0; i < (sorted.size() + 3) / 4; i++) layer.busiest_quarter += sorted[i];
+  layer.reuse = followers > 0 ? shared / followers : 0;
+  layer.experts_per_token = tokens > 0 ? total / tokens : 0;
+  for (const auto& [pair, together] : pairs) {
+    const double apart = counts[static_cast<size_t>(pair.first)] * counts[static_cast<size_t>(pair.second)] / tokens;
+    if (together >= 3) layer.together.push_back({pair.first, pair.second, together / apart});
+  }
+  std::ranges::sort(layer.together, [](const auto& a, const auto& b) { return a.lift != b.lift ? a.lift > b.lift : std::pair(a.a, a.b) < std::pair(b.a, b.b); });
+  if (layer.together.size() > 8) layer.together.resize(8);
+  return layer;
+}
+
+}  // namespace
+
+std::vector<RouteTable> read_routes(const std::filesystem::path& path) {
+  const NpzArrays arrays = read_npz(path);
+  std::vector<RouteTable> out = {read_table(arrays, "", path.string())};
+  if (find(arrays, "attn_experts")) {
+    out.push_back(read_table(arrays, "attn_", path.string()));
+    out.back().site = "attn";
+  }
+  return out;
+}
+
+std::vector<LayerRoutes> analyse(const std::vector<RouteTable>& tables) {
   std::vector<LayerRoutes> out;
-  for (size_t m = 0; m < t.layers.size(); m++) {
-    LayerRoutes layer;
-    layer.layer = t.layers[m];
-    std::vector<double> counts(static_cast<size_t>(experts));
-    std::map<std::pair<int32_t, int32_t>, double> pairs;
-    double total = 0, shared = 0, followers = 0;
-    for (size_t i = 0; i < t.tokens.size(); i++) {
-      for (size_t k = 0; k < t.choices; k++) {
-        const int32_t e = t.expert(i, m, k);
-        if (e < 0) continue;
-        counts[static_cast<size_t>(e)]++, total++;
-        for (size_t j = 0; j < t.choices; j++)
-          if (const int32_t other = t.expert(i, m, j); other > e) pairs[{e, other}]++;
-        if (i == 0) continue;
-        followers++;
-        for (size_t j = 0; j < t.choices; j++) shared += t.expert(i - 1, m, j) == e;
-      }
-    }
-    const double tokens = static_cast<double>(t.tokens.size());
-    for (double c : counts) {
-      layer.load.push_back(total > 0 ? c / total : 0);
-      if (c > 0) layer.entropy_bits -= c / total * std::log2(c / total);
-    }
-    std::vector<double> sorted = layer.load;
-    std::ranges::sort(sorted, std::greater());
-    for (size_t i = 0; i < (sorted.size() + 3) / 4; i++) layer.busiest_quarter += sorted[i];
-    layer.reuse = followers > 0 ? shared / followers : 0;
-    layer.experts_per_token = tokens > 0 ? total / tokens : 0;
-    for (const auto& [pair, together] : pairs) {
-      const double apart = counts[static_cast<size_t>(pair.first)] * counts[static_cast<size_t>(pair.second)] / tokens;
-      if (together >= 3) layer.together.push_back({pair.first, pair.second, together / apart});
-    }
-    std::ranges::sort(layer.together, [](const auto& a, const auto& b) { return a.lift != b.lift ? a.lift > b.lift : std::pair(a.a, a.b) < std::pair(b.a, b.b); });
-    if (layer.together.size() > 8) layer.together.resize(8);
-    out.push_back(std::move(layer));
+  for (const RouteTable& t : tables) {
+    int32_t experts = 0;
+    for (int32_t e : t.experts) experts = std::max(experts, e + 1);
+    for (size_t m = 0; m < t.layers.size(); m++) out.push_back(analyse_layer(t, m, static_cast<size_t>(experts)));
   }
   return out;
 }
@@ -88,15 +112,17 @@ nlohmann::ordered_json as_json(const std::vector<LayerRoutes>& layers) {
   for (const LayerRoutes& l : layers) {
     nlohmann::ordered_json pairs = nlohmann::json::array();
     for (const auto& p : l.together) pairs.push_back({{"experts", {p.a, p.b}}, {"lift", p.lift}});
-    out.push_back({{"layer", l.layer}, {"load", l.load}, {"entropy_bits", l.entropy_bits}, {"busiest_quarter", l.busiest_quarter},
+    out.push_back({{"layer", l.layer}, {"site", l.site}, {"load", l.load}, {"entropy_bits", l.entropy_bits}, {"busiest_quarter", l.busiest_quarter},
                    {"reuse", l.reuse}, {"experts_per_token", l.experts_per_token}, {"together", pairs}});
   }
   return out;
 }
 
 std::vector<double> load_distance(const std::vector<LayerRoutes>& a, const std::vector<LayerRoutes>& b) {
+  const bool same = std::ranges::equal(a, b, [](const LayerRoutes& x, const LayerRoutes& y) { return x.layer == y.layer && x.site == y.site; });
+  if (!same) throw Error("the two traces are of different layers; traces of models with the same layers compare");
   std::vector<double> out;
-  for (size_t m = 0; m < std::min(a.size(), b.size()); m++) {
+  for (size_t m = 0; m < a.size(); m++) {
     double sum = 0;
     for (size_t e = 0; e < std::max(a[m].load.size(), b[m].load.size()); e++)
       sum += std::abs((e < a[m].load.size() ? a[m].load[e] : 0) - (e < b[m].load.size() ? b[m].load[e] : 0));
@@ -105,10 +131,12 @@ std::vector<double> load_distance(const std::vector<LayerRoutes>& a, const std::
   return out;
 }
 
-std::string html_page(const RouteTable& t, const std::vector<LayerRoutes>& layers, const std::vector<std::string>& pieces) {
+std::string html_page(const RouteTable& t, const std::vector<LayerRoutes>& layers, const std::vector<double>& distance,
+                      const std::vector<std::string>& pieces) {
   const size_t shown = std::min<size_t>(t.tokens.size(), 2000);
   nlohmann::ordered_json data;
   data["layers"] = as_json(layers);
+  if (!distance.empty()) data["distance"] = distance;
   data["tokens"] = nlohmann::json::array();
   for (size_t i = 0; i < shown; i++) {
     nlohmann::json first = nlohmann::json::array();
@@ -151,14 +179,18 @@ function show(m) {
 }
 data.layers.forEach((l, m) => {
   const row = document.getElementById('map').insertRow(), top = Math.max(...l.load, 1e-9);
-  const name = row.insertCell(); name.className = 'name'; name.textContent = 'layer ' + l.layer;
+  const name = row.insertCell(); name.className = 'name'; name.textContent = 'layer ' + l.layer + (l.site === 'attn' ? ' attention' : '');
   l.load.forEach((share, e) => { const c = row.insertCell(); c.className = 'cell'; c.style.background = `rgb(${[8, 60, 120].map(v => Math.round(255 - (255 - v) * share / top)).join(' ')})`; c.title = `expert ${e}: ${(share * 100).toFixed(2)}%`; });
   const stats = row.insertCell(); stats.className = 'name'; stats.textContent = `entropy ${l.entropy_bits.toFixed(2)} bits, busiest quarter ${(l.busiest_quarter * 100).toFixed(0)}%, reuse ${(l.reuse * 100).toFixed(0)}%`;
+  const pairs = row.insertCell(); pairs.className = 'name'; pairs.textContent = l.together.slice(0, 3).map(p => `${p.experts.join('+')} ×${p.lift.toFixed(1)}`).join(', ');
+  pairs.title = 'pairs of experts that serve a token together more often than by chance';
+  if (data.distance) { const d = row.insertCell(); d.className = 'name'; d.textContent = `distance ${data.distance[m].toFixed(3)}`; d.title = 'total variation between the loads of the two traces'; }
+  if (l.site === 'attn') return;  // the text is coloured by experts of FFNs
   row.onclick = () => show(m);
   select.add(new Option(l.layer, m));
 });
 select.onchange = () => show(+select.value);
-if (data.layers.length) show(0);
+if (select.length) show(0);
 </script></html>
 )";
 }

@@ -16,12 +16,17 @@ struct RouteTable {
   size_t choices = 0;            // K
   std::vector<int32_t> experts;  // [T, M, K], -1 where a token has fewer
   std::vector<float> weights;    // [T, M, K]
+  std::vector<int32_t> sequence; // [T] which text a token is of, where there are several
+  std::string site = "ffn";      // or "attn": experts of the attention
+  bool same_text(size_t t, size_t u) const { return sequence.empty() || sequence[t] == sequence[u]; }
   int32_t expert(size_t t, size_t m, size_t k) const { return experts[(t * layers.size() + m) * choices + k]; }
 };
-RouteTable read_routes(const std::filesystem::path& path);
+// First the FFN sites; then, where the model has them, those of the attention.
+std::vector<RouteTable> read_routes(const std::filesystem::path& path);
 
 struct LayerRoutes {
   int32_t layer = 0;
+  std::string site;
   std::vector<double> load;       // [experts] share of the choices
   double entropy_bits = 0;        // of the load
   double busiest_quarter = 0;     // share that the busiest quarter of experts takes
@@ -33,15 +38,16 @@ struct LayerRoutes {
   };
   std::vector<Pair> together;  // the strongest pairs
 };
-std::vector<LayerRoutes> analyse(const RouteTable& table);
+std::vector<LayerRoutes> analyse(const std::vector<RouteTable>& tables);
 
 nlohmann::ordered_json as_json(const std::vector<LayerRoutes>& layers);
-// Total variation between the loads of two traces, by layer.
+// Total variation between the loads of two traces, by layer. An Error if they are not of the same sites.
 std::vector<double> load_distance(const std::vector<LayerRoutes>& a, const std::vector<LayerRoutes>& b);
 
 // A page that needs nothing else: layers by experts, and the tokens coloured by expert with a choice of layer. `pieces`: the tokens' text,
-// or empty.
-std::string html_page(const RouteTable& table, const std::vector<LayerRoutes>& layers, const std::vector<std::string>& pieces);
+// or empty. `distance`: from another trace, or empty.
+std::string html_page(const RouteTable& table, const std::vector<LayerRoutes>& layers, const std::vector<double>& distance,
+                      const std::vector<std::string>& pieces);
 // The heat map as a picture.
 void write_png(const std::filesystem::path& path, const std::vector<LayerRoutes>& layers);
 

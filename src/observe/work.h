@@ -1,0 +1,29 @@
+// What a run costs: weight bytes that are read, and multiplications. Attention over the cache is not counted.
+#pragma once
+#include "observe/load.h"
+
+namespace moiety {
+
+// Counts a run's experts on the way; what every token needs is known from the model.
+class WorkCounter : public Observer {
+ public:
+  // `load` hears of the routing too.
+  WorkCounter(const Model& model, LoadCounter& load);
+  void routed(const Site& site, std::span<const StepRow> rows, ConstRows features, ConstRows scores, const RoutingPlan& plan) override;
+  void block_ran(const Block& block, std::span<const StepRow> rows, ConstRows before, ConstRows after) override;
+
+  double bytes_read() const { return bytes_read_; }      // every weight once a step, of experts those that some row chose
+  double active_bytes() const { return active_bytes_; }  // over all tokens: weights that the token used
+  double macs() const { return macs_; }
+
+ private:
+  struct Expert {
+    double bytes = 0, elements = 0;
+  };
+  LoadCounter& load_;
+  std::vector<std::vector<Expert>> experts_;  // by site
+  double dense_bytes_ = 0, dense_elements_ = 0;
+  double bytes_read_ = 0, active_bytes_ = 0, macs_ = 0;
+};
+
+}  // namespace moiety
