@@ -38,7 +38,7 @@ void add_tokens(const json& decoder, TokenizerData& data) {
     const auto known = [&](const AddedToken& a) { return a.id == token.id || a.text == token.text; };
     if (token.text.empty() || token.id < 0 || std::ranges::any_of(data.added, known)) continue;
     if (static_cast<size_t>(token.id) > data.tokens.size() + decoder.size()) continue;
-    auto flag = [&](const char* key) { return value.is_object() && value.contains(key) && value[key].is_boolean() && value[key].get<bool>(); };
+    auto flag = [&value = value](const char* key) { return value.is_object() && value.contains(key) && value[key].is_boolean() && value[key].get<bool>(); };
     token.special = flag("special"), token.lstrip = flag("lstrip"), token.rstrip = flag("rstrip"), token.single_word = flag("single_word");
     if (static_cast<size_t>(token.id) >= data.tokens.size()) data.tokens.resize(static_cast<size_t>(token.id) + 1);
     data.tokens[static_cast<size_t>(token.id)] = token.text;

@@ -83,6 +83,12 @@ std::map<std::string, double, std::less<>> scores_of(const TokenizerFile& file) 
   return out;
 }
 
+void write_charsmap(std::string_view map, Metadata& m) {
+  std::vector<uint64_t> bytes;
+  for (char c : map) bytes.push_back(static_cast<unsigned char>(c));
+  m.set("tokenizer.ggml.precompiled_charsmap", MetaArray{0, std::move(bytes)});
+}
+
 bool is_byte_token(std::string_view token) { return token.size() == 6 && token.starts_with("<0x") && token.ends_with('>'); }
 
 class Exporter {
@@ -111,7 +117,7 @@ class Exporter {
     added(control);
     lists_.write("gpt2", m_);
     write_merges();
-    const std::string pre = pre_tokenizer_name(tokenizer_, model_.value("ignore_merges", false));
+    const std::string pre = pre_tokenizer_name(tokenizer_, model_.value("ignore_merges", json()) == json(true));
     m_.set("tokenizer.ggml.pre", pre.empty() ? std::string("default") : pre);
   }
 
@@ -135,11 +141,8 @@ class Exporter {
     lists_.write("t5", m_);
     m_.set("tokenizer.ggml.pre", std::string("default"));
     for (const NormalizerStep& step : tokenizer_.data().normalizer)
-      if (step.charsmap) {
-        std::vector<uint64_t> bytes;
-        for (size_t i = 0; i + 1 < step.charsmap->size(); i++) bytes.push_back(static_cast<unsigned char>((*step.charsmap)[i]));  // without its zero
-        m_.set("tokenizer.ggml.precompiled_charsmap", MetaArray{0, bytes});
-      }
+      if (step.charsmap)
+        write_charsmap(std::string_view(*step.charsmap).substr(0, step.charsmap->size() - 1), m_);  // without the zero behind it
     write_spaces();
   }
 
@@ -229,11 +232,7 @@ void export_sentencepiece(const std::string& text, const std::string& origin, co
     if (static_cast<size_t>(a.id) >= model.pieces.size()) lists.put(a.id, a.text, a.special ? control : user_defined);
   lists.write(model.unigram ? "t5" : "llama", m);
   m.set("tokenizer.ggml.pre", std::string("default"));
-  if (!model.charsmap.empty()) m.set("tokenizer.ggml.precompiled_charsmap", MetaArray{0, std::vector<uint64_t>([&] {
-    std::vector<uint64_t> bytes;
-    for (char c : model.charsmap) bytes.push_back(static_cast<unsigned char>(c));
-    return bytes;
-  }())});
+  if (!model.charsmap.empty()) write_charsmap(model.charsmap, m);
   m.set("tokenizer.ggml.add_space_prefix", model.dummy_prefix);
   m.set("tokenizer.ggml.remove_extra_whitespaces", model.collapse);
   if (model.unk >= 0) m.set("tokenizer.ggml.unknown_token_id", static_cast<uint32_t>(model.unk));
@@ -272,6 +271,8 @@ std::string compare(const Tokenizer& tokenizer, Metadata m) {
 
 }  // namespace
 
+void export_tokenizer_file(const TokenizerFile& file, const Tokenizer& tokenizer, uint32_t vocab, Metadata& m) { Exporter(file, tokenizer, vocab, m).run(); }
+
 std::string export_tokenizer(const std::filesystem::path& directory, uint32_t vocab, Metadata& m) {
   const auto json_path = directory / "tokenizer.json", model_path = directory / "tokenizer.model";
   if (!std::filesystem::exists(json_path) && !std::filesystem::exists(model_path))
@@ -279,7 +280,7 @@ std::string export_tokenizer(const std::filesystem::path& directory, uint32_t vo
   const auto tokenizer = load_tokenizer(directory);
   if (std::filesystem::exists(json_path)) {
     const TokenizerFile file = parse_tokenizer_file(read_text_file(json_path), json_path.string());
-    Exporter(file, *tokenizer, vocab, m).run();
+    export_tokenizer_file(file, *tokenizer, vocab, m);
   } else {
     export_sentencepiece(read_text_file(model_path), model_path.string(), *tokenizer, vocab, m);
   }

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "formats/metadata.h"
+#include "text/tokenizer.h"
 #include "text/tokenizer_file.h"
 
 namespace moiety {
@@ -18,6 +19,9 @@ inline constexpr const char* kTokenizerKey = "moiety.tokenizer.json";
 // Takes the tokenizer of a Hugging Face directory; returns a warning if llama.cpp would cut texts differently, or if there is no
 // tokenizer and a placeholder vocabulary of `vocab` tokens was written.
 std::string export_tokenizer(const std::filesystem::path& directory, uint32_t vocab, Metadata& metadata);
+
+// The vocabulary and the rest of one tokenizer.json; `tokenizer` is what it makes.
+void export_tokenizer_file(const TokenizerFile& file, const Tokenizer& tokenizer, uint32_t vocab, Metadata& metadata);
 
 // tokenizer.* keys of one file in another.
 void copy_tokenizer(const Metadata& from, Metadata& to);

@@ -183,7 +183,7 @@ json joined(const TokenizerFile& file) {
     model["vocab"] = json::object();
     for (const auto& [token, id] : file.tokens) model["vocab"][token] = id;
   }
-  if (model.value("type", "") == "BPE") model["merges"] = file.merges;
+  if (model.value("type", json()) == json("BPE") || !file.merges.empty()) model["merges"] = file.merges;
   return out;
 }
 
