@@ -151,7 +151,7 @@ def test_what_stands_at_the_target(moiety, llama, tmp_path):
     (out / "README.md").write_text("by hand")
     (out / "model-00001-of-00002.safetensors").write_text("of an older model")
     convert(moiety, first, out, "--type", "bf16")
-    assert sorted(p.name for p in out.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    assert sorted(p.name for p in out.iterdir()) == ["README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
     convert(moiety, path, first, "--type", "q8_0")
     assert types_of(first)["blk.0.attn_q.weight"] == "Q8_0"
 
