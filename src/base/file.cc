@@ -50,8 +50,8 @@ AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
 }
 
 AtomicFile::~AtomicFile() {
-  if (descriptor_ < 0) return;
-  ::close(descriptor_);
+  if (committed_) return;
+  if (descriptor_ >= 0) ::close(descriptor_);
   ::unlink(temporary_.c_str());
   forget_unfinished(temporary_.string());
 }
@@ -83,17 +83,17 @@ void AtomicFile::pad_to(uint64_t offset) {
   while (offset_ < offset) write(std::string(std::min<uint64_t>(offset - offset_, 4096), '\0'));
 }
 
-void AtomicFile::commit() {
+void AtomicFile::close() {
+  if (descriptor_ < 0) return;
   flush();
   if (::fsync(descriptor_) != 0) fail("flushing failed");
-  const bool closed = ::close(std::exchange(descriptor_, -1)) == 0;
-  if (!closed || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    const int reason = errno;
-    ::unlink(temporary_.c_str());
-    forget_unfinished(temporary_.string());
-    errno = reason;
-    fail(closed ? "renaming failed" : "closing failed");
-  }
+  if (::close(std::exchange(descriptor_, -1)) != 0) fail("closing failed");
+}
+
+void AtomicFile::commit() {
+  close();
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("renaming failed");
+  committed_ = true;
   forget_unfinished(temporary_.string());
 }
 

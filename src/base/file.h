@@ -32,12 +32,14 @@ class AtomicFile {
   void write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
   void pad_to(uint64_t offset);  // zeros
   uint64_t offset() const { return offset_; }
-  void commit();
+  void close();   // written to the end, under the temporary name still
+  void commit();  // closes, and gives the file its name
 
  private:
   [[noreturn]] void fail(const char* what);
   std::filesystem::path path_, temporary_;
   int descriptor_ = -1;
+  bool committed_ = false;
   uint64_t offset_ = 0;
   std::string buffer_;
   void flush();

@@ -26,16 +26,21 @@ std::vector<std::filesystem::path> shards_of(const std::filesystem::path& path, 
 
 }  // namespace
 
-GgufFile GgufFile::open(const std::filesystem::path& path) {
+GgufFile GgufFile::parse(std::span<const std::byte> bytes, const std::string& origin) {
   GgufFile out;
-  out.path_ = path;
-  out.files_ = {path};
+  out.path_ = origin;
+  out.files_ = {origin};
+  GgufContents contents = parse_gguf(bytes, origin);
+  out.metadata_ = std::move(contents.metadata);
+  out.tensors_ = std::move(contents.tensors);
+  out.index();
+  return out;
+}
+
+GgufFile GgufFile::open(const std::filesystem::path& path) {
   auto maps = std::make_shared<std::vector<MappedFile>>();
-  maps->reserve(1);
   maps->emplace_back(path);
-  GgufContents first = parse_gguf(maps->back().bytes(), path.string());
-  out.metadata_ = std::move(first.metadata);
-  out.tensors_ = std::move(first.tensors);
+  GgufFile out = parse(maps->back().bytes(), path.string());
   const int64_t count = out.metadata_.integer("split.count").value_or(1);
   if (count < 0 || count > 10000) throw Error("{}: says that it is one of {} files", path.string(), count);
   if (count > 1) {
@@ -57,13 +62,18 @@ GgufFile GgufFile::open(const std::filesystem::path& path) {
       throw Error("{}: {} tensors in all shards, {} were announced", path.string(), out.tensors_.size(), *total);
   }
   out.mapping_ = maps;
+  out.index();
   return out;
 }
 
+void GgufFile::index() {
+  by_name_.clear();
+  for (size_t i = 0; i < tensors_.size(); i++) by_name_.emplace(tensors_[i].name, i);
+}
+
 const Tensor* GgufFile::find(std::string_view name) const {
-  for (const Tensor& tensor : tensors_)
-    if (tensor.name == name) return &tensor;
-  return nullptr;
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : &tensors_[found->second];
 }
 
 }  // namespace moiety

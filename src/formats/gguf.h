@@ -3,7 +3,9 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "formats/metadata.h"
@@ -13,9 +15,13 @@ namespace moiety {
 
 class GgufFile {
  public:
+  GgufFile(GgufFile&&) = default;  // keeps the names where they are; a copy would not
+  GgufFile& operator=(GgufFile&&) = default;
   // `path`: the file, or the first of several shards (`name-00001-of-00003.gguf`). Checks every offset, size and count before
   // it is believed. The tensors' bytes live as long as this object.
   static GgufFile open(const std::filesystem::path& path);
+  // The same of bytes that the caller keeps; `origin` stands for the path in messages. Other shards are not looked for.
+  static GgufFile parse(std::span<const std::byte> bytes, const std::string& origin);
 
   const std::filesystem::path& path() const { return path_; }
   const std::vector<std::filesystem::path>& files() const { return files_; }  // all shards
@@ -24,10 +30,14 @@ class GgufFile {
   const Tensor* find(std::string_view name) const;
 
  private:
+  GgufFile() = default;
+  void index();
+
   std::filesystem::path path_;
   std::vector<std::filesystem::path> files_;
   Metadata metadata_;
   std::vector<Tensor> tensors_;
+  std::unordered_map<std::string_view, size_t> by_name_;  // views of the tensors' names
   std::shared_ptr<void> mapping_;
 };
 

@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "formats/tensor.h"
 
 namespace moiety {
 namespace {
@@ -178,8 +179,8 @@ GgufContents parse_gguf(std::span<const std::byte> file, const std::string& orig
     out.metadata.append(std::move(key), std::move(value));
   }
   const int64_t alignment = out.metadata.integer("general.alignment").value_or(32);
-  if (alignment < 1 || alignment > 1 << 20 || (alignment & (alignment - 1)) != 0)
-    throw Error("{}: general.alignment is {}; it must be a power of two", origin, alignment);
+  if (alignment < 8 || alignment > 1 << 20 || (alignment & (alignment - 1)) != 0)
+    throw Error("{}: general.alignment is {}; it must be a power of two from 8 to {}", origin, alignment, 1 << 20);
 
   names.clear();
   std::vector<Placed> placed;
@@ -200,6 +201,7 @@ GgufContents parse_gguf(std::span<const std::byte> file, const std::string& orig
     p.tensor.bytes = file.subspan(start + p.offset, p.size);
     out.tensors.push_back(std::move(p.tensor));
   }
+  check_apart(out.tensors, origin);
   return out;
 }
 

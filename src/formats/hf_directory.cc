@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "formats/safetensors.h"
 
 namespace moiety {
@@ -14,33 +15,15 @@ namespace {
 
 using nlohmann::json;
 
-json read_json(const std::filesystem::path& path) {
-  try {
-    int depth_limit = 64;
-    return json::parse(read_text_file(path), [&](int depth, json::parse_event_t, json&) {
-      if (depth > depth_limit) throw Error("{}: nests deeper than {}", path.string(), depth_limit);
-      return true;
-    });
-  } catch (const json::exception& e) {
-    throw Error("{}: is not JSON: {}", path.string(), e.what());
-  }
-}
+json read_json(const std::filesystem::path& path) { return parse_json(read_text_file(path), path.string()); }
 
 // The files that hold tensors, and which tensor the index expects in which.
 std::vector<std::filesystem::path> tensor_files(const std::filesystem::path& path, std::unordered_map<std::string, std::string>& index) {
   const std::filesystem::path list = path / "model.safetensors.index.json";
   std::set<std::string> names;
   if (std::filesystem::exists(list)) {
-    const json file = read_json(list);
-    if (!file.is_object() || !file.contains("weight_map") || !file["weight_map"].is_object())
-      throw Error("{}: has no weight_map", list.string());
-    for (const auto& [tensor, shard] : file["weight_map"].items()) {
-      if (!shard.is_string()) throw Error("{}: the shard of {} is not a name", list.string(), tensor);
-      const std::string name = shard.get<std::string>();
-      if (name.find('/') != std::string::npos) throw Error("{}: shard '{}' lies outside the directory", list.string(), name);
-      names.insert(name);
-      index[tensor] = name;
-    }
+    index = parse_shard_index(read_text_file(list), list.string());
+    for (const auto& [tensor, shard] : index) names.insert(shard);
   } else if (std::filesystem::exists(path / "model.safetensors")) {
     names.insert("model.safetensors");
   } else {
@@ -77,6 +60,20 @@ bool is_model_file(const std::string& name) {
                             "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "chat_template.jinja"})
     if (name == known) return true;
   return name.starts_with("model-") && name.ends_with(".safetensors");
+}
+
+std::unordered_map<std::string, std::string> parse_shard_index(std::string_view text, const std::string& origin) {
+  const json file = parse_json(text, origin);
+  if (!file.is_object() || !file.contains("weight_map") || !file["weight_map"].is_object()) throw Error("{}: has no weight_map", origin);
+  std::unordered_map<std::string, std::string> out;
+  for (const auto& [tensor, shard] : file["weight_map"].items()) {
+    if (!shard.is_string()) throw Error("{}: the shard of {} is not a name", origin, tensor);
+    const std::string name = shard.get<std::string>();
+    if (!name.ends_with(".safetensors") || name.find('/') != std::string::npos || name.find('\0') != std::string::npos)
+      throw Error("{}: shard '{}' of {} is not the name of a safetensors file beside it", origin, name, tensor);
+    out[tensor] = name;
+  }
+  return out;
 }
 
 HfDirectory HfDirectory::open(const std::filesystem::path& path) {

@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "formats/tensor.h"
@@ -33,5 +34,8 @@ class HfDirectory {
   std::vector<Tensor> tensors_;
   std::shared_ptr<void> mapping_;
 };
+
+// model.safetensors.index.json: the file that each tensor stands in.
+std::unordered_map<std::string, std::string> parse_shard_index(std::string_view text, const std::string& origin);
 
 }  // namespace moiety

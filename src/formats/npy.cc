@@ -20,26 +20,6 @@ constexpr const char* descr<int32_t> = "<i4";
 template <>
 constexpr const char* descr<int64_t> = "<i8";
 
-// "\x93NUMPY", version 1.0, header length u16, header as a Python dict padded to 64, data
-std::string to_bytes(const NpyArray& array) {
-  return std::visit(
-      [&](const auto& values) {
-        using T = typename std::decay_t<decltype(values)>::value_type;
-        std::string shape;
-        for (uint64_t extent : array.shape) shape += fmt::format("{}, ", extent);
-        std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", descr<T>, shape);
-        header.resize((10 + header.size() + 1 + 63) / 64 * 64 - 10 - 1, ' ');
-        header += '\n';
-        std::string out("\x93NUMPY\x01\x00", 8);
-        out += static_cast<char>(header.size() & 255);
-        out += static_cast<char>(header.size() >> 8);
-        out += header;
-        out.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
-        return out;
-      },
-      array.values);
-}
-
 template <class T>
 std::vector<T> numbers(std::span<const std::byte> bytes, uint64_t count) {
   std::vector<T> out(count);
@@ -68,6 +48,26 @@ void put(std::string& out, T value) {
 }
 
 }  // namespace
+
+// "\x93NUMPY", version 1.0, header length u16, header as a Python dict padded to 64, data
+std::string to_bytes(const NpyArray& array) {
+  return std::visit(
+      [&](const auto& values) {
+        using T = typename std::decay_t<decltype(values)>::value_type;
+        std::string shape;
+        for (uint64_t extent : array.shape) shape += fmt::format("{}, ", extent);
+        std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", descr<T>, shape);
+        header.resize((10 + header.size() + 1 + 63) / 64 * 64 - 10 - 1, ' ');
+        header += '\n';
+        std::string out("\x93NUMPY\x01\x00", 8);
+        out += static_cast<char>(header.size() & 255);
+        out += static_cast<char>(header.size() >> 8);
+        out += header;
+        out.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
+        return out;
+      },
+      array.values);
+}
 
 NpyArray parse_npy(std::span<const std::byte> bytes, const std::string& origin) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -162,34 +162,38 @@ void write_npz(const std::filesystem::path& path, const NpzArrays& arrays) {
   out.commit();
 }
 
-NpzArrays read_npz(const std::filesystem::path& path) {
-  const MappedFile file(path);
-  const std::span<const std::byte> bytes = file.bytes();
+NpzArrays parse_npz(std::span<const std::byte> bytes, const std::string& origin) {
   NpzArrays out;
   auto at = [&](size_t offset, size_t size) -> uint64_t {
-    if (offset + size > bytes.size()) throw Error("{}: is truncated", path.string());
+    if (offset + size > bytes.size()) throw Error("{}: is truncated", origin);
     uint64_t value = 0;
     std::memcpy(&value, bytes.data() + offset, size);
     return value;
   };
-  if (bytes.size() < 22 || at(bytes.size() - 22, 4) != 0x06054b50) throw Error("{}: is not a .npz file as numpy.savez writes it", path.string());
+  if (bytes.size() < 22 || at(bytes.size() - 22, 4) != 0x06054b50) throw Error("{}: is not a .npz file as numpy.savez writes it", origin);
   const uint64_t count = at(bytes.size() - 22 + 10, 2);
-  size_t entry = at(bytes.size() - 22 + 16, 4);
+  size_t entry = at(bytes.size() - 22 + 16, 4), taken = 0;
   for (uint64_t i = 0; i < count; i++) {
-    if (at(entry, 4) != 0x02014b50) throw Error("{}: its directory is damaged", path.string());
-    if (at(entry + 10, 2) != 0) throw Error("{}: is compressed; write it with numpy.savez", path.string());
+    if (at(entry, 4) != 0x02014b50) throw Error("{}: its directory is damaged", origin);
+    if (at(entry + 10, 2) != 0) throw Error("{}: is compressed; write it with numpy.savez", origin);
     const size_t size = at(entry + 20, 4), name_size = at(entry + 28, 2), extra = at(entry + 30, 2), comment = at(entry + 32, 2);
     const size_t local = at(entry + 42, 4);
-    at(entry + 46, 0);
-    if (entry + 46 + name_size > bytes.size()) throw Error("{}: is truncated", path.string());
+    if (entry + 46 + name_size > bytes.size()) throw Error("{}: is truncated", origin);
     std::string name(reinterpret_cast<const char*>(bytes.data() + entry + 46), name_size);
     if (name.ends_with(".npy")) name.resize(name.size() - 4);
     const size_t data = local + 30 + at(local + 26, 2) + at(local + 28, 2);
-    if (data > bytes.size() || size > bytes.size() - data) throw Error("{}: array {} is truncated", path.string(), name);
-    out.emplace_back(name, parse_npy(bytes.subspan(data, size), path.string() + ": " + name));
+    if (data > bytes.size() || size > bytes.size() - data) throw Error("{}: array {} is truncated", origin, name);
+    // Many entries that point at the same bytes would unpack to more than any memory.
+    if ((taken += size) > bytes.size()) throw Error("{}: its arrays share bytes; the file is damaged", origin);
+    out.emplace_back(name, parse_npy(bytes.subspan(data, size), origin + ": " + name));
     entry += 46 + name_size + extra + comment;
   }
   return out;
+}
+
+NpzArrays read_npz(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  return parse_npz(file.bytes(), path.string());
 }
 
 }  // namespace moiety

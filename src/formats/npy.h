@@ -18,11 +18,14 @@ struct NpyArray {
 
 NpyArray read_npy(const std::filesystem::path& path);
 NpyArray parse_npy(std::span<const std::byte> bytes, const std::string& origin);
+// The bytes of such a file.
+std::string to_bytes(const NpyArray& array);
 void write_npy(const std::filesystem::path& path, const NpyArray& array);
 
 using NpzArrays = std::vector<std::pair<std::string, NpyArray>>;
 // A zip file without compression, as numpy.savez writes it.
 void write_npz(const std::filesystem::path& path, const NpzArrays& arrays);
+NpzArrays parse_npz(std::span<const std::byte> bytes, const std::string& origin);
 NpzArrays read_npz(const std::filesystem::path& path);
 
 }  // namespace moiety

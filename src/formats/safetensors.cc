@@ -73,8 +73,8 @@ std::vector<Tensor> parse_safetensors(std::span<const std::byte> file, const std
   json header;
   try {
     header = json::parse(text, text + length, watch);
-  } catch (const json::exception& e) {
-    throw Error("{}: the header is not JSON: {}", origin, e.what());
+  } catch (const json::exception&) {
+    throw Error("{}: the header is not JSON; the file is damaged", origin);
   }
   if (!doubled.empty()) throw Error("{}: tensor {} stands there twice", origin, doubled);
   if (!header.is_object()) throw Error("{}: the header is not a JSON object", origin);
@@ -82,13 +82,7 @@ std::vector<Tensor> parse_safetensors(std::span<const std::byte> file, const std
   std::vector<Tensor> out;
   for (const auto& [name, entry] : header.items())
     if (name != "__metadata__") out.push_back(read_tensor(name, entry, data, origin));
-  std::vector<const Tensor*> order;
-  for (const Tensor& tensor : out)
-    if (!tensor.bytes.empty()) order.push_back(&tensor);
-  std::ranges::sort(order, {}, [](const Tensor* t) { return t->bytes.data(); });
-  for (size_t i = 1; i < order.size(); i++)
-    if (order[i - 1]->bytes.data() + order[i - 1]->bytes.size() > order[i]->bytes.data())
-      throw Error("{}: tensors {} and {} share bytes", origin, order[i - 1]->name, order[i]->name);
+  check_apart(out, origin);
   return out;
 }
 

@@ -24,4 +24,7 @@ struct Tensor {
   uint64_t row_length() const { return shape.empty() ? 1 : shape.back(); }
 };
 
+// An Error if two tensors share bytes: no writer does that.
+void check_apart(std::span<const Tensor> tensors, const std::string& origin);
+
 }  // namespace moiety

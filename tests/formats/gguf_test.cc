@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <random>
 
 #include "base/error.h"
@@ -92,6 +93,26 @@ TEST(Gguf, SaysWhatIsWrong) {
   std::swap(big[4], big[7]);
   EXPECT_NE(message(big).find("big-endian"), std::string::npos);
   EXPECT_NE(message(whole.substr(0, whole.size() - 64)).find("past the end of the file"), std::string::npos);
+}
+
+TEST(Gguf, OverlappingTensorsAndOddAlignmentsAreRefused) {
+  const Folder folder;
+  const std::string whole = sample(folder);
+  std::string overlapping = whole;
+  for (size_t at = whole.size() - 200; at-- > 24;) {  // v's description: name, 1 axis of 5, type 0, offset 160
+    const std::string described("\1\0\0\0\5\0\0\0\0\0\0\0\0\0\0\0\xa0", 17);
+    if (whole.compare(at, described.size(), described) == 0) overlapping[at + 16] = 32;
+  }
+  ASSERT_NE(overlapping, whole);
+  EXPECT_THROW(parse_gguf(bytes(overlapping), "x"), Error);
+  for (uint32_t alignment : {0u, 1u, 4u, 24u, 1u << 30}) {
+    Metadata m;
+    m.set("general.alignment", uint32_t{32});
+    write_gguf(folder.path / "b.gguf", m, {});
+    std::string file = read_text_file(folder.path / "b.gguf");
+    std::memcpy(file.data() + 24 + 8 + 17 + 4, &alignment, 4);
+    EXPECT_THROW(parse_gguf(bytes(file), "x"), Error) << alignment;
+  }
 }
 
 TEST(Safetensors, RoundTripAndDamage) {
