@@ -1,7 +1,5 @@
 // What the verbs share: options of the model, and lists of ids.
-#include <charconv>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "apps/verbs.h"
 #include "base/file.h"
@@ -61,30 +59,8 @@ SessionOptions session_options(const ModelOptions& o) {
   return s;
 }
 
-std::vector<int32_t> parse_ids(const std::string& text) {
-  std::vector<int32_t> out;
-  for (size_t at = 0; at < text.size();) {
-    int32_t id;
-    const auto [end, error] = std::from_chars(text.data() + at, text.data() + text.size(), id);
-    at = static_cast<size_t>(end - text.data());
-    if (error != std::errc() || (at < text.size() && text[at] != ',')) throw UsageError("'{}' is not a list of ids like 1,2,3", text);
-    out.push_back(id);
-    at++;
-  }
-  if (out.empty()) throw UsageError("an empty list of ids; write them like 1,2,3");
-  return out;
-}
-
 std::vector<std::vector<int32_t>> read_id_lists(const std::filesystem::path& path) {
-  try {
-    auto lists = nlohmann::json::parse(read_text_file(path)).get<std::vector<std::vector<int32_t>>>();
-    if (lists.empty()) throw Error("{}: holds no list of ids", path.string());
-    for (const auto& list : lists)
-      if (list.empty()) throw Error("{}: holds an empty list of ids", path.string());
-    return lists;
-  } catch (const nlohmann::json::exception& e) {
-    throw Error("{}: is not a JSON list of id lists like [[1,2,3],[4,5]]: {}", path.string(), e.what());
-  }
+  return parse_id_lists(read_text_file(path), path.string());
 }
 
 }  // namespace moiety

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/progress.h"
 
 namespace moiety {
@@ -18,11 +19,11 @@ Conversation::Conversation(const RunOptions& options, Session& session, const To
   if (!options.system.empty()) messages_.push_back({{"role", "system"}, {"content", options.system}});
   if (!resumes || options.raw || !std::filesystem::exists(messages_file())) return;
   try {
-    const json saved = json::parse(read_text_file(messages_file()));
+    const json saved = parse_json(read_text_file(messages_file()), messages_file().string());
     for (const json& message : saved) (void)message.at("role").get<std::string>(), (void)message.at("content").get<std::string>();
     messages_ = saved;
   } catch (const json::exception& e) {
-    throw Error("{}: is not a list of messages: {}; remove it, or give another --session", messages_file().string(), e.what());
+    throw Error("{}: is not a list of messages: {}; remove it, or give another --session", messages_file().string(), json_reason(e.what()));
   }
 }
 

@@ -1,7 +1,6 @@
 // moiety eval: perplexity, multiple choice, comparison.
 #include <cstdio>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "apps/verbs.h"
 #include "base/file.h"
@@ -50,23 +49,7 @@ int run_perplexity(Options& o, bool quiet) {
 }
 
 int run_choice(Options& o, bool quiet) {
-  std::vector<ChoiceQuestion> questions;
-  std::istringstream lines(read_text_file(o.file));
-  size_t number = 0;
-  for (std::string line; std::getline(lines, line) && (o.limit == 0 || questions.size() < o.limit);) {
-    number++;
-    if (line.empty()) continue;
-    const json j = json::parse(line, nullptr, false);
-    if (!j.is_object() || !j.contains("query") || !j["query"].is_string() || !j.contains("choices") || !j["choices"].is_array() || j["choices"].empty() ||
-        !j.contains("gold") || !j["gold"].is_number_unsigned() || j["gold"].get<size_t>() >= j["choices"].size())
-      throw Error("{}, line {}: expected {{\"query\": text, \"choices\": [texts], \"gold\": index}}", o.file, number);
-    ChoiceQuestion q{j["query"].get<std::string>(), {}, j["gold"].get<size_t>()};
-    for (const json& c : j["choices"]) {
-      if (!c.is_string()) throw Error("{}, line {}: a choice is no text", o.file, number);
-      q.choices.push_back(c.get<std::string>());
-    }
-    questions.push_back(std::move(q));
-  }
+  const std::vector<ChoiceQuestion> questions = parse_choices(read_text_file(o.file), o.file, o.limit);
   const auto model = open_model(o, quiet);
   const auto tokenizer = load_tokenizer(model->path);
   Session session(model, session_options(o));

@@ -144,7 +144,7 @@ void add_inspect(Commands& commands) {
         d["tensors"] = json::array();
         for (const Tensor& t : file.tensors()) d["tensors"].push_back({{"name", t.name}, {"type", type_info(t.type).name}, {"shape", t.shape}});
       }
-      if (o->json) fmt::print("{}\n", d.dump(2));
+      if (o->json) fmt::print("{}\n", d.dump(2, ' ', false, json::error_handler_t::replace));
       else print_text(d, file, o->tensors, o->experts);
       return 0;
     };

@@ -1,9 +1,28 @@
 // moiety logits: logits of every position, as .npy files.
 #include "apps/verbs.h"
+#include "base/file.h"
 #include "base/interrupt.h"
 #include "formats/npy.h"
 
 namespace moiety {
+namespace {
+
+// The directory of the results; if the work fails, one that was made for them goes again.
+class Destination {
+ public:
+  explicit Destination(const std::filesystem::path& path) : path_(path), made_(std::filesystem::create_directories(path)) {}
+  ~Destination() {
+    std::error_code ignored;
+    if (made_) std::filesystem::remove(path_, ignored);  // does nothing to one that holds files
+  }
+  Destination(const Destination&) = delete;
+
+ private:
+  std::filesystem::path path_;
+  bool made_;
+};
+
+}  // namespace
 
 void add_logits(Commands& commands) {
   struct Options : ModelOptions {
@@ -23,22 +42,20 @@ void add_logits(Commands& commands) {
       const std::vector<std::vector<int32_t>> lists = o->ids.empty() ? read_id_lists(o->file) : std::vector<std::vector<int32_t>>{parse_ids(o->ids)};
       Session session(open_model(*o, commands.quiet), session_options(*o));
       for (const auto& ids : lists) session.check(ids);
-      std::filesystem::create_directories(o->out);
-      std::vector<std::filesystem::path> written;
-      try {
-        for (const auto& ids : lists) {
-          throw_if_interrupted();
-          const uint32_t s = session.add_sequence("", o->seed);
-          const Append append{s, ids, WantLogits::all};
-          NpyArray array{{ids.size(), session.model().config.vocab}, session.evaluate({&append, 1})[0]};
-          written.push_back(std::filesystem::path(o->out) / fmt::format("logits-{}.npy", written.size()));
-          write_npy(written.back(), array);
-          session.remove_sequence(s);
-        }
-      } catch (...) {  // all of the lists or none
-        for (const auto& path : written) std::filesystem::remove(path);
-        throw;
+      const Destination directory(o->out);
+      // All files or none: each is written to its end before the first gets its name.
+      std::vector<std::unique_ptr<AtomicFile>> files;
+      for (size_t i = 0; i < lists.size(); i++) {
+        throw_if_interrupted();
+        const uint32_t s = session.add_sequence("", o->seed);
+        const Append append{s, lists[i], WantLogits::all};
+        NpyArray array{{lists[i].size(), session.model().config.vocab}, session.evaluate({&append, 1})[0]};
+        session.remove_sequence(s);
+        files.push_back(std::make_unique<AtomicFile>(std::filesystem::path(o->out) / fmt::format("logits-{}.npy", i)));
+        files.back()->write(to_bytes(array));
+        files.back()->close();
       }
+      for (const auto& file : files) file->commit();
       return 0;
     };
   });

@@ -7,6 +7,7 @@
 
 #include "engine/session.h"
 #include "model/load.h"
+#include "text/id_lists.h"
 
 namespace moiety {
 
@@ -34,8 +35,6 @@ SessionOptions session_options(const ModelOptions& options);
 // MODEL as the user wrote it: a path, or the bare name of a model in models/.
 std::filesystem::path find_model(const std::string& name);
 
-// "1,2,3"
-std::vector<int32_t> parse_ids(const std::string& text);
 // A JSON file that holds a list of id lists.
 std::vector<std::vector<int32_t>> read_id_lists(const std::filesystem::path& path);
 

@@ -108,6 +108,7 @@ ChoiceScores choose(Session& session, const Tokenizer& tokenizer, std::span<cons
       size_t same = 0;
       while (same < prompt.size() && same + 1 < whole.size() && prompt[same] == whole[same]) same++;
       same = std::max<size_t>(same, 1);
+      if (whole.size() < 2) throw Error("question {}: the tokenizer makes {} tokens of '{}'; at least 2 are needed", out.n + 1, whole.size(), q.query + answer);
       if (whole.size() > session.context()) throw Error("a question of {} tokens does not fit into the context of {}", whole.size(), session.context());
       const uint32_t s = session.add_sequence();
       const Append append{s, std::span(whole).first(whole.size() - 1), WantLogits::all};

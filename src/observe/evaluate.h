@@ -29,6 +29,9 @@ struct ChoiceQuestion {
   std::vector<std::string> choices;
   size_t gold = 0;
 };
+// Lines of {"query": text, "choices": [texts], "gold": index}; empty ones are skipped. `limit` 0: all.
+std::vector<ChoiceQuestion> parse_choices(std::string_view text, const std::string& origin, size_t limit = 0);
+
 struct ChoiceScores {
   double accuracy = 0, accuracy_norm = 0, low = 0, high = 0, chance = 0;
   size_t n = 0;

@@ -42,8 +42,14 @@ RouteTable read_table(const NpzArrays& arrays, const std::string& prefix, const 
   if (out.tokens.size() != shape[0] || out.layers.size() != shape[1] || out.weights.size() != out.experts.size() ||
       (!out.sequence.empty() && out.sequence.size() != out.tokens.size()))
     throw Error("{}: the arrays do not fit each other", path);
-  for (int32_t e : out.experts)
-    if (e < -1 || e > 1 << 20) throw Error("{}: an expert of id {}", path, e);
+  int64_t experts_of_a_layer = 0;
+  for (int32_t e : out.experts) {
+    if (e < -1) throw Error("{}: an expert of id {}", path, e);
+    experts_of_a_layer = std::max<int64_t>(experts_of_a_layer, int64_t{e} + 1);
+  }
+  // Work and memory grow with these, whatever the file's size.
+  if (experts_of_a_layer * static_cast<int64_t>(out.layers.size()) > 1 << 20 || out.choices > 4096)
+    throw Error("{}: {} experts in {} layers, {} for a token: more than any model has", path, experts_of_a_layer, out.layers.size(), out.choices);
   return out;
 }
 
@@ -88,10 +94,15 @@ LayerRoutes analyse_layer(const RouteTable& t, size_t m, size_t experts) {
 }  // namespace
 
 std::vector<RouteTable> read_routes(const std::filesystem::path& path) {
-  const NpzArrays arrays = read_npz(path);
-  std::vector<RouteTable> out = {read_table(arrays, "", path.string())};
+  const MappedFile file(path);
+  return parse_routes(file.bytes(), path.string());
+}
+
+std::vector<RouteTable> parse_routes(std::span<const std::byte> bytes, const std::string& origin) {
+  const NpzArrays arrays = parse_npz(bytes, origin);
+  std::vector<RouteTable> out = {read_table(arrays, "", origin)};
   if (find(arrays, "attn_experts")) {
-    out.push_back(read_table(arrays, "attn_", path.string()));
+    out.push_back(read_table(arrays, "attn_", origin));
     out.back().site = "attn";
   }
   return out;
@@ -196,18 +207,21 @@ if (select.length) show(0);
 }
 
 void write_png(const std::filesystem::path& path, const std::vector<LayerRoutes>& layers) {
-  constexpr size_t cell = 8;
   size_t experts = 1;
   for (const LayerRoutes& l : layers) experts = std::max(experts, l.load.size());
+  const size_t cell = experts * layers.size() > 1 << 16 ? 1 : 8;
   const size_t width = experts * cell, height = std::max<size_t>(1, layers.size()) * cell;
   std::vector<uint8_t> pixels(width * height * 3, 255);
-  for (size_t y = 0; y < height; y++)
-    for (size_t x = 0; x < width && y / cell < layers.size(); x++) {
-      const LayerRoutes& l = layers[y / cell];
-      const double top = std::max(1e-9, *std::ranges::max_element(l.load)), share = x / cell < l.load.size() ? l.load[x / cell] / top : 0;
+  for (size_t y = 0; y < height && y / cell < layers.size(); y++) {
+    const LayerRoutes& l = layers[y / cell];
+    double top = 1e-9;
+    for (double share : l.load) top = std::max(top, share);
+    for (size_t x = 0; x < width; x++) {
+      const double share = x / cell < l.load.size() ? l.load[x / cell] / top : 0;
       constexpr int dark[] = {8, 60, 120};
       for (size_t c = 0; c < 3; c++) pixels[(y * width + x) * 3 + c] = static_cast<uint8_t>(255 - (255 - dark[c]) * share);
     }
+  }
   png_image image{};
   image.version = PNG_IMAGE_VERSION;
   image.width = static_cast<png_uint_32>(width), image.height = static_cast<png_uint_32>(height);

@@ -2,6 +2,7 @@
 #pragma once
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct RouteTable {
 };
 // First the FFN sites; then, where the model has them, those of the attention.
 std::vector<RouteTable> read_routes(const std::filesystem::path& path);
+// The same, from the bytes of the file; `origin` names it in messages.
+std::vector<RouteTable> parse_routes(std::span<const std::byte> bytes, const std::string& origin);
 
 struct LayerRoutes {
   int32_t layer = 0;

@@ -70,11 +70,21 @@ std::string bert(const NormalizerStep& s, std::string text) {
   return text;
 }
 
+// A chain of replacements, each by something longer, could fill any memory.
+size_t most_of(size_t text_bytes) { return (size_t{1} << 20) + 64 * text_bytes; }
+
+void check_growth(const std::string& out, size_t most) {
+  if (out.size() > most) throw Error("the tokenizer's normaliser makes more than {} bytes of a text; its file is damaged or hostile", most);
+}
+
 std::string replace_all(const std::string& text, const std::string& from, const std::string& to) {
   if (from.empty()) return text;
   std::string out;
   size_t at = 0;
-  for (size_t found; (found = text.find(from, at)) != std::string::npos; at = found + from.size()) out.append(text, at, found - at).append(to);
+  for (size_t found; (found = text.find(from, at)) != std::string::npos; at = found + from.size()) {
+    out.append(text, at, found - at).append(to);
+    check_growth(out, most_of(text.size()));
+  }
   return out.append(text, at);
 }
 
@@ -84,6 +94,7 @@ std::string replace_matches(const std::string& text, const Regex& regex, const s
   while (at < text.size() && regex.find(text, at, begin, end)) {
     if (end == begin) break;
     out.append(text, at, begin - at).append(to);
+    check_growth(out, most_of(text.size()));
     at = end;
   }
   return out.append(text, at);
@@ -190,9 +201,11 @@ bool is_ascii(std::string_view text) {
 }  // namespace
 
 std::string normalize(const std::vector<NormalizerStep>& steps, std::string text) {
+  const size_t most = most_of(text.size());
   for (const NormalizerStep& step : steps) {
     if (step.kind <= NormalizerStep::Kind::nfkd && is_ascii(text)) continue;  // Unicode forms leave ASCII alone
     text = apply(step, std::move(text));
+    check_growth(text, most);
   }
   return text;
 }

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "text/tokenizer_parts.h"
 
 namespace moiety {
@@ -49,19 +50,8 @@ void add_tokens(const json& decoder, TokenizerData& data) {
 
 }  // namespace
 
-nlohmann::json parse_shallow_json(std::string_view text, const std::string& name) {
-  try {
-    return json::parse(text, [&](int depth, json::parse_event_t, json&) {
-      if (depth > 64) throw Error("{}: nests too deeply", name);
-      return true;
-    });
-  } catch (const json::exception& e) {
-    throw Error("{}: is not JSON: {}", name, e.what());
-  }
-}
-
 void apply_tokenizer_config(std::string_view text, std::string template_text, const std::string& origin, TokenizerData& data) {
-  const json config = text.empty() ? json() : parse_shallow_json(text, origin + " (tokenizer_config.json)");
+  const json config = text.empty() ? json() : parse_json(text, origin + " (tokenizer_config.json)");
   if (config.is_object()) {
     add_tokens(config.value("added_tokens_decoder", json()), data);
     auto special = [&](const char* key, std::optional<int32_t> otherwise) -> std::optional<int32_t> {

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "text/sentencepiece_model.h"
 #include "text/tokenizer_parts.h"
 
@@ -249,7 +250,7 @@ void export_specials(const std::filesystem::path& directory, const Tokenizer& to
   for (int32_t end : d.ends)
     if (end != d.eos && d.chat_template.find(tokenizer.bytes_of(end)) != std::string::npos) id("tokenizer.ggml.eot_token_id", end);
   if (const auto path = directory / "tokenizer_config.json"; std::filesystem::exists(path)) {
-    const json config = parse_shallow_json(read_text_file(path), path.string());
+    const json config = parse_json(read_text_file(path), path.string());
     const json pad = config.is_object() ? config.value("pad_token", json()) : json();
     const json name = pad.is_object() ? pad.value("content", json()) : pad;
     if (name.is_string()) id("tokenizer.ggml.padding_token_id", tokenizer.id_of(name.get<std::string>()));

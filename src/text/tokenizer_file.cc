@@ -1,6 +1,7 @@
 #include "text/tokenizer_file.h"
 
 #include "base/error.h"
+#include "base/json.h"
 
 namespace moiety {
 namespace {
@@ -30,7 +31,7 @@ class Reader : public nlohmann::json_sax<json> {
     key_ = std::move(k);
     return true;
   }
-  bool parse_error(size_t, const std::string&, const json::exception& e) override { throw Error("{}: is not JSON: {}", origin_, e.what()); }
+  bool parse_error(size_t, const std::string&, const json::exception& e) override { throw Error("{}: is not JSON: {}", origin_, json_reason(e.what())); }
 
  private:
   enum class List { none, vocab, merges };

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "text/tokenizer_export.h"
 #include "text/tokenizer_parts.h"
 
@@ -194,7 +195,7 @@ std::optional<TokenizerFile> exported_file(const Metadata& m) {
   if (!text) return {};
   const Keys k(m);
   TokenizerFile file;
-  file.rest = parse_shallow_json(*text, m.origin() + ": key " + kTokenizerKey);
+  file.rest = parse_json(*text, m.origin() + ": key " + kTokenizerKey);
   if (!file.rest.is_object() || !file.rest.value("model", json()).is_object()) throw Error("{}: key {} has no model", m.origin(), kTokenizerKey);
   std::vector<bool> skipped(k.tokens.size());
   for (size_t i = 0; i < skipped.size(); i++) skipped[i] = k.types[i] == unused;

@@ -271,6 +271,11 @@ class Reader {
     fail("the post-processor names a token '" + name + "' that is not there");
   }
 
+  int32_t special_id(const json& id) const {
+    if (!id.is_number_unsigned() || id.get<uint64_t>() > INT32_MAX) fail("a special token of the post-processor has no id");
+    return id.get<int32_t>();
+  }
+
   void post_processor(const json& p, int depth = 0) {
     if (p.is_null()) return;
     if (depth > 8) fail("post-processors nest too deeply");
@@ -287,16 +292,15 @@ class Reader {
           const json ids = p.contains("special_tokens") && p["special_tokens"].contains(name) ? p["special_tokens"][name].value("ids", json::array()) : json::array();
           if (ids.empty()) side.push_back(id_of(name));
           for (const json& id : ids) {
-            if (!id.is_number_integer()) fail("a special token of the post-processor has no id");
-            side.push_back(id.get<int32_t>());
+            side.push_back(special_id(id));
           }
         }
       }
     } else if (type == "BertProcessing" || type == "RobertaProcessing") {
       for (const char* key : {"cls", "sep"}) {
         const json& pair = list(p, key);
-        if (pair.size() != 2 || !pair[1].is_number_integer()) fail("the post-processor's tokens have no ids");
-        (*key == 'c' ? d_.before : d_.after).push_back(pair[1].get<int32_t>());
+        if (pair.size() != 2) fail("the post-processor's tokens have no ids");
+        (*key == 'c' ? d_.before : d_.after).push_back(special_id(pair[1]));
       }
     }
   }

@@ -2,8 +2,6 @@
 #pragma once
 #include <fmt/format.h>
 
-#include <nlohmann/json_fwd.hpp>
-
 #include "text/tokenizer.h"
 
 namespace moiety {
@@ -80,8 +78,5 @@ TokenizerData data_from_file(const TokenizerFile& file, const std::string& origi
 
 // Special tokens and chat template of a tokenizer_config.json (may be empty); a template of its own file goes before that.
 void apply_tokenizer_config(std::string_view config_json, std::string chat_template, const std::string& origin, TokenizerData& data);
-
-// JSON that must not nest deeply.
-nlohmann::json parse_shallow_json(std::string_view text, const std::string& name);
 
 }  // namespace moiety
