@@ -59,6 +59,8 @@ class Session {
   // One sequence as a file, and back into a new sequence of a session of the same model and cache type.
   void save(uint32_t sequence, const std::filesystem::path& path) const;
   uint32_t load(const std::filesystem::path& path);
+  // As load, from the bytes of such a file; `origin` names it in messages.
+  uint32_t restore(std::span<const std::byte> bytes, const std::string& origin);
 
   uint64_t cache_bytes() const;
 

@@ -58,6 +58,7 @@ class Reader {
     if (count) std::memcpy(out.data(), from, count * sizeof(T));
     return out;
   }
+  bool empty() const { return bytes_.empty(); }
   [[noreturn]] void damaged() const { throw Error("{}: the saved session is truncated or damaged", origin_); }
 
  private:
@@ -124,17 +125,24 @@ void Session::save(uint32_t sequence, const std::filesystem::path& path) const {
 
 uint32_t Session::load(const std::filesystem::path& path) {
   const MappedFile file(path);
-  const std::span<const std::byte> bytes = file.bytes();
-  if (bytes.size() < 16 || std::memcmp(bytes.data(), magic, 8) != 0) throw Error("{}: is not a saved session", path.string());
+  return restore(file.bytes(), path.string());
+}
+
+uint32_t Session::restore(std::span<const std::byte> bytes, const std::string& origin) {
+  if (bytes.size() < 16 || std::memcmp(bytes.data(), magic, 8) != 0) throw Error("{}: is not a saved session", origin);
   uint64_t checksum;
   std::memcpy(&checksum, bytes.data() + bytes.size() - 8, 8);
-  Reader in(bytes.subspan(8, bytes.size() - 16), path.string());
+  Reader in(bytes.subspan(8, bytes.size() - 16), origin);
   if (XXH3_64bits(bytes.data(), bytes.size() - 8) != checksum) in.damaged();
-  if (in.number() != fingerprint(*model_)) throw Error("{}: was saved with another model", path.string());
-  if (in.number() != static_cast<uint64_t>(cache_type_)) throw Error("{}: was saved with another cache type; give the same --kv", path.string());
+  if (in.number() != fingerprint(*model_)) throw Error("{}: was saved with another model", origin);
+  if (in.number() != static_cast<uint64_t>(cache_type_)) throw Error("{}: was saved with another cache type; give the same --kv", origin);
   const std::vector<char> routing = in.list<char>();
   Sequence s;
-  s.routing = bind(std::string(routing.begin(), routing.end()));
+  try {
+    s.routing = bind(std::string(routing.begin(), routing.end()));
+  } catch (const Error& e) {  // a wrong file is no wrong command
+    throw Error("{}: its routing text is not one: {}", origin, e.what());
+  }
   forget(s);
   s.ids = in.list<int32_t>();
   for (BlockState& b : s.blocks) {
@@ -144,12 +152,14 @@ uint32_t Session::load(const std::filesystem::path& path) {
     b.delta = in.list<float>();
   }
   for (std::vector<float>& memory : s.site_memory) memory = in.list<float>();
-  const uint64_t computed = in.number();
-  s.declared_length = static_cast<uint32_t>(in.number());
+  const uint64_t computed = in.number(), declared = in.number();
   s.seed = in.number();
-  if (!fits(*model_, cache_type_, s, computed)) in.damaged();
+  if (!in.empty() || declared > UINT32_MAX || !fits(*model_, cache_type_, s, computed)) in.damaged();
+  for (size_t i = 0; i < s.site_memory.size(); i++)
+    if (!s.site_memory[i].empty() && s.site_memory[i].size() != s.routing->sites[i].memory_size()) in.damaged();
+  s.declared_length = static_cast<uint32_t>(declared);
   if (s.ids.size() > context_)
-    throw Error("{}: {} tokens do not fit into the context of {}; give a larger --context", path.string(), s.ids.size(), context_);
+    throw Error("{}: {} tokens do not fit into the context of {}; give a larger --context", origin, s.ids.size(), context_);
   choose_frequencies(s);
   s.computed = computed;
   sequences_.emplace(next_, std::move(s));

@@ -1,6 +1,9 @@
 #include "model/config_check.h"
 
+#include <cmath>
+
 #include "base/error.h"
+#include "model/rope.h"
 
 namespace moiety {
 namespace {
@@ -11,6 +14,51 @@ void check_range(const std::string& origin, const char* what, uint64_t value, ui
   if (value < low || value > high) throw Error("{}: {} is {}; it must lie between {} and {}", origin, what, value, low, high);
 }
 
+// Not NaN either.
+void check_number(const std::string& origin, const char* what, double value, double low, double high) {
+  if (!(value >= low && value <= high)) throw Error("{}: {} is {}; it must lie between {} and {}", origin, what, value, low, high);
+}
+
+void check_numbers(const Config& c, const std::string& origin) {
+  constexpr double most = 1e9;
+  check_number(origin, "the norms' epsilon", c.norm_epsilon, 1e-20, 1);
+  check_number(origin, "the latent norms' epsilon", c.latent_norm_epsilon, 1e-20, 1);
+  check_number(origin, "the attention's scale", c.attention_scale, 0, most);
+  check_number(origin, "the softcap of attention", c.attention_softcap, 0, most);
+  check_number(origin, "the softcap of logits", c.final_softcap, 0, most);
+  check_number(origin, "the clip of q, k and v", c.clip_qkv, 0, most);
+  check_number(origin, "the limit of SwiGLU", c.swiglu_limit, 0, most);
+  check_number(origin, "the alpha of SwiGLU", c.swiglu_alpha, -most, most);
+  check_number(origin, "the scale of latent queries", c.q_latent_scale, -most, most);
+  check_number(origin, "the scale of latent keys", c.kv_latent_scale, -most, most);
+  check_number(origin, "the embeddings' scale", c.embedding_scale, -most, most);
+  check_number(origin, "the residual scale", c.residual_scale, -most, most);
+  check_number(origin, "the logits' scale", c.logit_scale, -most, most);
+  check_number(origin, "the lower bound of the decay", c.kimi_lower_bound, -most, most);
+  for (const BlockConfig& b : c.blocks)
+    if (b.query_temperature) {
+      check_number(origin, "floor_scale", c.temperature_floor, 1e-9, 1e12);
+      check_number(origin, "attn_scale", c.temperature_scale, -most, most);
+      return;
+    }
+}
+
+// A rope is sane if every frequency that comes out of it is a number: that covers a factor, a length or a range of zero, and a
+// theta that some formula takes the logarithm of.
+void check_rope(const Rope& rope, const Config& c, const std::string& origin) {
+  if (rope.size % 2 != 0 || rope.size > c.key_size) throw Error("{}: {} rotating numbers in a head of {}", origin, rope.size, c.key_size);
+  check_number(origin, "rope theta", rope.theta, 1e-3, 1e30);
+  check_number(origin, "the factor of the rope scaling", rope.factor, 1e-9, 1e9);
+  check_number(origin, "the attention factor of the rope scaling", rope.attention_factor, 1e-9, 1e9);
+  check_number(origin, "the long attention factor of the rope scaling", rope.long_attention_factor, 1e-9, 1e9);
+  const bool by_length = rope.scaling == Rope::Scaling::dynamic || rope.scaling == Rope::Scaling::longrope;
+  if (rope.scaling == Rope::Scaling::dynamic) check_range(origin, "the length that dynamic rope scaling starts from", rope.trained_context, 1, 1u << 30);
+  for (uint32_t length_class : {0u, rope_length_class(rope, by_length ? 1u << 30 : 1)})
+    for (float frequency : rope_frequencies(rope, length_class).inverse)
+      if (!std::isfinite(frequency))
+        throw Error("{}: the rope's frequencies are not finite numbers; look at rope_theta and rope_scaling (factor, lengths, betas, lists of factors)", origin);
+}
+
 void check_site(const SiteConfig& s, const std::string& origin, uint32_t layer) {
   const uint64_t ids = uint64_t{s.experts} + s.zero_experts;
   check_range(origin, "the number of experts", ids, 1, max_experts);
@@ -18,6 +66,9 @@ void check_site(const SiteConfig& s, const std::string& origin, uint32_t layer) 
   check_range(origin, "the width of the shared expert", s.shared_width, 0, max_width);
   if (s.router.top_k < 1 || s.router.top_k > ids)
     throw Error("{}: layer {}: {} experts per token of {} experts", origin, layer, s.router.top_k, ids);
+  check_number(origin, "the scale of routing weights", s.router.scale, -1e9, 1e9);
+  check_number(origin, "the router's jitter", s.router.jitter, 0, 1e9);
+  check_number(origin, "the scale of the experts' sum", s.output_scale, -1e9, 1e9);
   if (s.router.groups > 1) {
     if (ids % s.router.groups != 0) throw Error("{}: {} experts do not divide into {} groups", origin, ids, s.router.groups);
     check_range(origin, "the number of chosen groups", s.router.top_groups, 1, s.router.groups);
@@ -42,11 +93,8 @@ void check_config(const Config& c, const std::string& origin) {
   check_range(origin, "the rank of latent keys", c.kv_rank, 0, max_width);
   if (c.heads % c.kv_heads != 0) throw Error("{}: {} heads do not divide among {} key heads", origin, c.heads, c.kv_heads);
   if (c.rope_key_size > c.key_size) throw Error("{}: the rope part of a head is wider than the head", origin);
-  for (const Rope& rope : c.ropes) {
-    if (rope.size % 2 != 0 || rope.size > c.key_size)
-      throw Error("{}: {} rotating numbers in a head of {}", origin, rope.size, c.key_size);
-    if (!(rope.theta > 0) || !(rope.factor > 0)) throw Error("{}: rope theta and factor must be positive", origin);
-  }
+  check_numbers(c, origin);
+  for (const Rope& rope : c.ropes) check_rope(rope, c, origin);
   for (const BlockConfig& b : c.blocks) {
     const bool recurrent = b.mixer == Mixer::short_convolution || b.mixer == Mixer::gated_delta || b.mixer == Mixer::kimi_delta;
     if (recurrent) check_range(origin, "the length of the convolution", c.conv_length, 1, 1024);

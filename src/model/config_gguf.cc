@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "model/config_hf.h"
 #include "model/family.h"
 
@@ -78,9 +79,19 @@ class Translator {
   std::string at(const std::string& key) const { return arch_ + "." + key; }
   bool has(const std::string& tensor) const { return file_.find(tensor) != nullptr; }
   static std::string block(int64_t i) { return "blk." + std::to_string(i) + "."; }
+  // Counts and sizes: what no model has is refused here, before anything is computed from it.
+  std::optional<int64_t> count(const std::string& key) const {
+    const auto value = m_.integer(at(key));
+    if (value && (*value < 0 || *value >= int64_t{1} << 31)) throw Error("{}: key {} is {}, which is no count", file_.path().string(), at(key), *value);
+    return value;
+  }
   int64_t need(const char* key) const {
-    if (auto value = m_.integer(at(key))) return *value;
+    if (auto value = count(key)) return *value;
     throw Error("{}: key {} is missing", file_.path().string(), at(key));
+  }
+  int64_t translated(const char* name) const {
+    if (j_.contains(name) && j_[name].is_number_integer()) return j_[name].get<int64_t>();
+    throw Error("{}: the key of {} is missing", file_.path().string(), name);
   }
 
   std::string family() const {
@@ -106,7 +117,7 @@ class Translator {
   }
 
   void layers() {
-    layers_ = need("block_count") - m_.integer(at("nextn_predict_layers")).value_or(0);
+    layers_ = need("block_count") - count("nextn_predict_layers").value_or(0);
     if (layers_ < 1 || layers_ > 4096) throw Error("{}: {} layers", file_.path().string(), layers_);
     j_["num_hidden_layers"] = layers_;
   }
@@ -146,7 +157,7 @@ class Translator {
     }
     if (s.is_null()) s = {{"rope_type", "default"}};  // a family may scale by itself where nothing is said
     j_["rope_scaling"] = s;
-    const auto rotating = m_.integer(at("rope.dimension_count"));
+    const auto rotating = count("rope.dimension_count");
     if (!rotating) return;
     if (m_.find(at("attention.kv_lora_rank"))) j_["qk_rope_head_dim"] = *rotating;
     else j_["rotary_dim"] = *rotating;
@@ -258,9 +269,9 @@ class Translator {
     if (auto scale = m_.number(at("residual_scale"))) j_["residual_multiplier"] = *scale;
     if (auto scale = m_.number(at("logit_scale"))) j_[model == "cohere2_moe" ? "logit_scale" : "logits_scaling"] = *scale;
     if (model.starts_with("deepseek")) {
-      const int64_t full = m_.integer(at("attention.key_length_mla")).value_or(need("attention.key_length"));
+      const int64_t full = count("attention.key_length_mla").value_or(need("attention.key_length"));
       j_["qk_nope_head_dim"] = full - j_.value("qk_rope_head_dim", int64_t{64});
-      j_["v_head_dim"] = m_.integer(at("attention.value_length_mla")).value_or(need("attention.value_length"));
+      j_["v_head_dim"] = count("attention.value_length_mla").value_or(need("attention.value_length"));
       j_["num_key_value_heads"] = j_["num_attention_heads"];
       j_["n_routed_experts"] = j_.value("num_experts", 0);
       if (j_.value("q_lora_rank", 0) == 0) j_["q_lora_rank"] = nullptr;
@@ -270,7 +281,7 @@ class Translator {
     if (model == "gemma3_text") {
       j_["hidden_activation"] = "gelu_pytorch_tanh";
       j_["rope_local_base_freq"] = m_.number(at("rope.freq_base_swa")).value_or(10000);
-      if (layers_ == 62) j_["query_pre_attn_scalar"] = j_["hidden_size"].get<int64_t>() / j_["num_attention_heads"].get<int64_t>();
+      if (layers_ == 62) j_["query_pre_attn_scalar"] = translated("hidden_size") / std::max<int64_t>(1, translated("num_attention_heads"));
       else j_["query_pre_attn_scalar"] = j_["head_dim"];
     }
     if (model == "gpt_oss") {
@@ -322,9 +333,9 @@ class Translator {
     if (model == "bailing_hybrid") {
       j_["short_conv_kernel_size"] = need("ssm.conv_kernel");
       j_["linear_num_heads"] = j_["num_attention_heads"];
-      j_["linear_head_dim"] = m_.integer(at("kda.head_dim")).value_or(128);
-      j_["qk_nope_head_dim"] = m_.integer(at("attention.key_length_mla")).value_or(192) - j_.value("qk_rope_head_dim", int64_t{64});
-      j_["v_head_dim"] = m_.integer(at("attention.value_length_mla")).value_or(128);
+      j_["linear_head_dim"] = count("kda.head_dim").value_or(128);
+      j_["qk_nope_head_dim"] = count("attention.key_length_mla").value_or(192) - j_.value("qk_rope_head_dim", int64_t{64});
+      j_["v_head_dim"] = count("attention.value_length_mla").value_or(128);
       j_["kda_lower_bound"] = m_.number(at("kda.gate_lower_bound")).value_or(-5);
       json types = json::array();
       for (int64_t i = 0; i < layers_; i++)
@@ -355,11 +366,7 @@ class Translator {
 nlohmann::json config_json_of(const GgufFile& file) {
   const auto own = file.metadata().string("moiety.config");
   if (!own) return Translator(file).translate();
-  try {
-    return json::parse(*own);
-  } catch (const json::exception& e) {
-    throw Error("{}: key moiety.config is not JSON: {}", file.path().string(), e.what());
-  }
+  return parse_json(*own, file.path().string() + ": key moiety.config");
 }
 
 Config read_gguf_config(const GgufFile& file) {

@@ -42,18 +42,23 @@ void read_sizes(const Keys& keys, Config& c) {
   c.activation = activation_of(activation, keys.origin());
 }
 
+// Files say -1, or an id past the vocabulary, where they mean none.
+bool is_token(const nlohmann::json& id, const Config& c) {
+  return id.is_number_unsigned() && id.get<uint64_t>() < c.vocab && id.get<uint64_t>() <= INT32_MAX;
+}
+
 void read_ids(const Keys& keys, const Keys& outer, const Keys& generation, Config& c) {
   for (const Keys* source : {&generation, &keys, &outer}) {
     if (const nlohmann::json* eos = source->find({"eos_token_id"})) {
       auto add = [&](const nlohmann::json& id) {
-        if (id.is_number_integer() && !std::ranges::count(c.end_ids, id.get<int32_t>())) c.end_ids.push_back(id.get<int32_t>());
+        if (is_token(id, c) && !std::ranges::count(c.end_ids, id.get<int32_t>())) c.end_ids.push_back(id.get<int32_t>());
       };
       if (eos->is_array()) std::ranges::for_each(*eos, add);
       else add(*eos);
     }
   }
   for (const Keys* source : {&outer, &keys})
-    if (const nlohmann::json* bos = source->find({"bos_token_id"}); bos && bos->is_number_integer()) c.bos = bos->get<int32_t>();
+    if (const nlohmann::json* bos = source->find({"bos_token_id"}); bos && is_token(*bos, c)) c.bos = bos->get<int32_t>();
 }
 
 // Latent attention (DeepSeek-V2, arXiv 2405.04434).

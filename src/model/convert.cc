@@ -79,9 +79,10 @@ class Converter {
 
   ConvertReport run(const fs::path& out) {
     check_output(in_, out, o_.to_hf);
+    const std::vector<std::string> skipped = check_tensors(in_);  // before anything is planned by what the configuration claims
     targets_ = plan_targets(c_, o_, source_);
     choose_types(c_, o_, source_, targets_, report_.notes);
-    for (const std::string& note : in_.unclaimed()) report_.notes.push_back(note);
+    report_.notes.insert(report_.notes.end(), skipped.begin(), skipped.end());
     note_importance();
     count_changes();
     rows_.total_bytes = report_.bytes;

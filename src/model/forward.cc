@@ -134,6 +134,15 @@ void forward(Step& step, Rows hidden) {
   }
 }
 
+// The blocks before were looked at one by one: what is wrong here came from the last norm or the head.
+void check_logits(const Step& step, ConstRows logits) {
+  for (size_t t = 0; t < logits.rows; t++)
+    for (size_t i = 0; i < logits.cols; i++)
+      if (!std::isfinite(logits[t][i]))
+        throw Error("{}: the logit of token {} is not finite; the output norm or head may hold NaN or infinity (look with --check)",
+                    step.model.path.string(), i);
+}
+
 void logits_of(const Step& step, ConstRows hidden, Rows logits) {
   const Config& c = step.model.config;
   Buffer normed(hidden.rows, hidden.cols);
@@ -145,6 +154,7 @@ void logits_of(const Step& step, ConstRows hidden, Rows logits) {
     if (c.final_softcap > 0)
       for (float& v : row) v = c.final_softcap * std::tanh(v / c.final_softcap);
   }
+  check_logits(step, logits);
 }
 
 }  // namespace moiety

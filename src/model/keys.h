@@ -2,8 +2,10 @@
 //
 // A key that the file leaves out has the family's default; one that it sets to null has none.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <initializer_list>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -27,7 +29,8 @@ class Keys {
   std::optional<double> number(Names names) const {
     const nlohmann::json* value = find(names);
     if (!value) return {};
-    if (!value->is_number()) wrong(names, "a number");
+    if (!value->is_number() || !(std::abs(value->get<double>()) <= std::numeric_limits<float>::max()))
+      wrong(names, "a number that a float32 can hold");
     return value->get<double>();
   }
   double number(Names names, double otherwise) const { return number(names).value_or(otherwise); }
@@ -67,7 +70,7 @@ class Keys {
     if (!value) return out;
     if (!value->is_array()) wrong(names, "a list of numbers");
     for (const nlohmann::json& entry : *value) {
-      if (!entry.is_number()) wrong(names, "a list of numbers");
+      if (!entry.is_number() || !(std::abs(entry.get<double>()) <= std::numeric_limits<float>::max())) wrong(names, "a list of numbers that a float32 can hold");
       out.push_back(entry.get<double>());
     }
     return out;

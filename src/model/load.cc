@@ -15,12 +15,15 @@ namespace {
 class Loader {
  public:
   Loader(Checkpoint& file, Model& model, bool check) : file_(&file), model_(model), check_(check) {}
+  // Only looks whether every tensor is there in its shape.
+  Loader(Checkpoint& file, Model& model) : file_(&file), model_(model), check_(false), look_only_(true) {}
   // Reads nothing and notes what it was asked for.
   Loader(Model& model, std::vector<CanonicalTensor>& list) : file_(nullptr), model_(model), check_(false), list_(&list) {}
 
   // A matrix in place if its rows are contiguous and evenly apart; a copy otherwise.
   Matrix matrix(const std::string& name, const BlockConfig* block, size_t i, size_t count, size_t rows, size_t cols) {
     if (list_) return note({name, block_index(block), count, rows, cols, false, stacked(name)}, i), Matrix{TensorType::f32, rows, cols, nullptr, 0};
+    if (look_only_) return look(name, block, i, count, rows, cols), Matrix{TensorType::f32, rows, cols, nullptr, 0};
     const std::optional<StoredMatrix> m = file_->find(name, block_index(block), i, count, rows, cols);
     if (!m) missing(name, block);
     model_.weight_bytes += bytes_of(m->type, m->rows * m->cols);
@@ -75,6 +78,7 @@ class Loader {
  private:
   void append_vector(const std::string& name, const BlockConfig* block, size_t i, size_t count, size_t n, std::vector<float>& out) {
     if (list_) return note({name, block_index(block), count, n, 1, true, stacked(name)}, i);
+    if (look_only_) return look(name, block, i, count, n, 1);
     const std::optional<StoredMatrix> m = file_->find(name, block_index(block), i, count, n, 1);
     if (!m) missing(name, block);
     const Adjust adjust = file_->adjust(name, block_index(block));
@@ -89,6 +93,10 @@ class Loader {
     }
     model_.weight_bytes += n * sizeof(float);
     if (check_) check_finite(Matrix{TensorType::f32, 1, n, reinterpret_cast<const std::byte*>(out.data() + begin), 0}, name, block);
+  }
+
+  void look(const std::string& name, const BlockConfig* block, size_t i, size_t count, size_t rows, size_t cols) {
+    if (!file_->type_of(name, block_index(block), i, count, rows, cols)) missing(name, block);
   }
 
   void note(CanonicalTensor tensor, size_t i) {
@@ -130,7 +138,7 @@ class Loader {
 
   Checkpoint* file_;
   Model& model_;
-  bool check_;
+  bool check_, look_only_ = false;
   std::vector<CanonicalTensor>* list_ = nullptr;
 };
 
@@ -276,6 +284,14 @@ std::vector<CanonicalTensor> canonical_tensors(const Config& config) {
   Loader load(model, out);
   load_tensors(load, model);
   return out;
+}
+
+std::vector<std::string> check_tensors(Checkpoint& file) {
+  Model model;
+  model.config = file.config();
+  Loader load(file, model);
+  load_tensors(load, model);
+  return file.unclaimed();
 }
 
 std::shared_ptr<const Model> load_model(const std::filesystem::path& path, const LoadOptions& options) {

@@ -26,4 +26,9 @@ struct CanonicalTensor {
 // Every tensor that the loader asks a checkpoint of this configuration for, in its order.
 std::vector<CanonicalTensor> canonical_tensors(const Config& config);
 
+// Every tensor of the configuration stands in the checkpoint in its shape, and no other: an Error that names the first of which that
+// is not so. Gives a line for each kind of tensor that is left out.
+class Checkpoint;
+std::vector<std::string> check_tensors(Checkpoint& file);
+
 }  // namespace moiety

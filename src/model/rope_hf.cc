@@ -15,6 +15,7 @@ uint32_t rotating(const Keys& keys, const Keys& p, const Family& family, uint32_
   std::optional<double> share;
   if (partial) share = p.number({"partial_rotary_factor"});
   if (partial && !share) share = keys.number({"partial_rotary_factor"});
+  if (share && !(*share >= 0 && *share <= 1)) throw Error("{}: key partial_rotary_factor is {}; it must lie between 0 and 1", keys.origin(), *share);
   if (share) return static_cast<uint32_t>(head * *share);
   if (const std::optional<uint32_t> size = keys.count({"rotary_dim"})) return *size;
   return family.name == "glm4_moe" ? head / 2 : family.name == "qwen3_next" ? head / 4 : head;
