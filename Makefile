@@ -25,10 +25,10 @@ test:  ## installs, builds, and runs every test
 	@MOIETY_BUILD=$(CURDIR)/build build/venv/bin/python -m pytest -q tests/python
 
 asan:  ## every C++ test under AddressSanitizer and UBSan
-	@scripts/setup.sh build
-	@$(CMAKE) -S . -B build-asan -DMOIETY_SANITIZE=ON -Wno-dev > /dev/null
-	@$(call BUILD,build-asan)
-	@ctest --test-dir build-asan --output-on-failure
+	@scripts/setup.sh fuzz
+	@cmake --preset sanitize > /dev/null
+	@$(call BUILD,build-sanitize)
+	@ctest --test-dir build-sanitize --output-on-failure
 
 tsan:  ## the engine's tests under ThreadSanitizer
 	@scripts/setup.sh build
@@ -52,6 +52,6 @@ install: all  ## PREFIX/bin/moiety, man page, completion
 	install -D build/moiety $(DESTDIR)$(PREFIX)/bin/moiety
 
 clean:
-	rm -rf build build-asan build-tsan build-fuzz
+	rm -rf build build-sanitize build-tsan
 
 .PHONY: help all demo test asan tsan fuzz fuzz-smoke fixtures install clean

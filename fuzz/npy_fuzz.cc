@@ -1,11 +1,7 @@
 // A .npy file of any bytes.
-#include "base/error.h"
 #include "formats/npy.h"
+#include "fuzz/input.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  try {
-    moiety::parse_npy({reinterpret_cast<const std::byte*>(data), size}, "fuzz");
-  } catch (const moiety::Error&) {
-  }
-  return 0;
+  return moiety::refuses_with_error([&] { moiety::parse_npy(moiety::as_file(data, size), "fuzz"); });
 }

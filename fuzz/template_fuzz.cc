@@ -1,7 +1,7 @@
 // A chat template of any text, rendered with a conversation.
 #include <nlohmann/json.hpp>
 
-#include "base/error.h"
+#include "fuzz/input.h"
 #include "text/template.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -9,9 +9,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       R"({"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}], "bos_token": "<s>", "eos_token": "</s>",
           "add_generation_prompt": true, "tools": null})");
   if (size > 4096) return 0;
-  try {
-    moiety::Template::parse({reinterpret_cast<const char*>(data), size}, "fuzz").render(variables);
-  } catch (const moiety::Error&) {
-  }
-  return 0;
+  return moiety::refuses_with_error([&] { moiety::Template::parse(moiety::as_text(data, size), "fuzz").render(variables); });
 }
