@@ -1,14 +1,18 @@
 #include "base/threads.h"
 
+#include <fmt/format.h>
 #include <sched.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <condition_variable>
+#include <cstdlib>
 #include <exception>
 #include <fstream>
 #include <mutex>
 #include <set>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -16,38 +20,79 @@
 namespace moiety {
 namespace {
 
-// Cores among the CPUs that this process may use: hyperthreads of one core share their list of siblings.
-size_t allowed_cores() {
+// The first line of a file, or nothing.
+std::string first_line(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+// CPUs' worth of time that "quota period" gives, rounded up; 0 where it is "max" or none.
+size_t cpus_of(const std::string& quota, const std::string& period) {
+  const double time = std::strtod(quota.c_str(), nullptr), length = std::strtod(period.c_str(), nullptr);
+  return time > 0 && length > 0 ? static_cast<size_t>(std::ceil(time / length)) : 0;
+}
+
+// The tightest limit of a cgroup and those around it; 0: none.
+template <class Limit>
+size_t tightest(const std::filesystem::path& root, const std::filesystem::path& group, Limit limit) {
+  size_t least = 0;
+  for (std::filesystem::path at = group.relative_path();; at = at.parent_path()) {
+    const size_t cpus = limit(root / at);
+    if (cpus && (!least || cpus < least)) least = cpus;
+    if (at.empty()) return least;
+  }
+}
+
+size_t allowed_cores(const std::filesystem::path& root) {
   cpu_set_t set;
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof(set), &set) != 0) return std::max(1u, std::thread::hardware_concurrency());
-  std::set<std::string> cores;
-  for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-    if (!CPU_ISSET(cpu, &set)) continue;
-    std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
-    std::string siblings;
-    if (!std::getline(file, siblings)) siblings = std::to_string(cpu);
-    cores.insert(siblings);
-  }
-  return std::max<size_t>(1, cores.size());
-}
-
-// CPUs by the cgroup's quota, rounded up; 0: no limit.
-size_t quota_cpus() {
-  std::string quota, period;
-  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> quota >> period && quota != "max")
-    return static_cast<size_t>((std::stod(quota) + std::stod(period) - 1) / std::stod(period));
-  std::ifstream q("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), p("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-  double limit = -1, length = 0;
-  if (q >> limit && p >> length && limit > 0 && length > 0) return static_cast<size_t>((limit + length - 1) / length);
-  return 0;
+  std::vector<int> cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  return std::max<size_t>(1, count_cores(cpus, root));
 }
 
 }  // namespace
 
+size_t count_cores(const std::vector<int>& cpus, const std::filesystem::path& root) {
+  std::set<std::string> cores;
+  for (int cpu : cpus) {
+    const std::string siblings = first_line(root / fmt::format("sys/devices/system/cpu/cpu{}/topology/thread_siblings_list", cpu));
+    cores.insert(siblings.empty() ? std::to_string(cpu) : siblings);
+  }
+  return cores.size();
+}
+
+size_t quota_cpus(const std::filesystem::path& root) {
+  std::ifstream groups(root / "proc/self/cgroup");
+  size_t least = 0;
+  for (std::string line; std::getline(groups, line);) {  // "0::/path", or "4:cpu,cpuacct:/path" of version 1
+    const size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",", group = line.substr(second + 1);
+    size_t cpus = 0;
+    if (controllers == ",,") {
+      cpus = tightest(root / "sys/fs/cgroup", group, [](const std::filesystem::path& at) {
+        std::istringstream words(first_line(at / "cpu.max"));
+        std::string quota, period;
+        words >> quota >> period;
+        return cpus_of(quota, period);
+      });
+    } else if (controllers.find(",cpu,") != std::string::npos) {
+      cpus = tightest(root / "sys/fs/cgroup/cpu", group,
+                      [](const std::filesystem::path& at) { return cpus_of(first_line(at / "cpu.cfs_quota_us"), first_line(at / "cpu.cfs_period_us")); });
+    }
+    if (cpus && (!least || cpus < least)) least = cpus;
+  }
+  return least;
+}
+
 size_t default_thread_count() {
-  const size_t quota = quota_cpus();
-  return quota ? std::max<size_t>(1, std::min(allowed_cores(), quota)) : allowed_cores();
+  const size_t quota = quota_cpus("/"), cores = allowed_cores("/");
+  return quota ? std::min(cores, quota) : cores;
 }
 
 // A round is announced by raising `round`; workers spin for it a little and then sleep.

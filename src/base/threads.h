@@ -1,13 +1,20 @@
 // A fixed team of threads that works through index ranges.
 #pragma once
 #include <cstddef>
+#include <filesystem>
 #include <functional>
 #include <memory>
+#include <vector>
 
 namespace moiety {
 
 // CPUs that affinity and cgroup quota allow, hyperthreads counted once.
 size_t default_thread_count();
+
+// Its two halves, for a machine whose files lie under `root`. Cores among CPUs: hyperthreads of one core share their list of siblings.
+size_t count_cores(const std::vector<int>& cpus, const std::filesystem::path& root);
+// CPUs by the quota of the process's cgroup and of those around it, rounded up; 0: no limit. Versions 1 and 2.
+size_t quota_cpus(const std::filesystem::path& root);
 
 class Workers {
  public:
