@@ -1,5 +1,4 @@
 // moiety bench: prompt speed and generation speed.
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -8,6 +7,7 @@
 
 #include "apps/verbs.h"
 #include "base/interrupt.h"
+#include "base/memory.h"
 #include "base/random.h"
 #include "observe/load.h"
 #include "observe/work.h"
@@ -137,14 +137,12 @@ void add_bench(Commands& commands) {
         for (size_t r = 0; r < o->repeats; r++) runs.push_back(run_once(session, *o, text, generate, r, load));
         const json speed = spread(runs);
         const Run& middle = runs[runs.size() / 2];
-        rusage usage{};
-        getrusage(RUSAGE_SELF, &usage);
         // The machine's limits are measured once kernels are fast enough for the fraction to say something.
         out.push_back({{"test", fmt::format("{}{}", generate ? "tg" : "pp", generate ? o->generate : o->prompt)}, {"batch", o->batch}, {"depth", o->depth},
                        {"tokens_per_s", speed}, {"runs", o->repeats}, {"threads", options.threads},
                        {"active_bytes_per_token", static_cast<uint64_t>(middle.active_bytes)}, {"read_gb_per_s", middle.read_gb_per_s},
                        {"bandwidth_gb_per_s", nullptr}, {"bandwidth_fraction", nullptr}, {"gmac_per_s", middle.gmac_per_s}, {"peak_gmac_per_s", nullptr},
-                       {"peak_fraction", nullptr}, {"peak_rss_bytes", static_cast<uint64_t>(usage.ru_maxrss) * 1024}});
+                       {"peak_fraction", nullptr}, {"peak_rss_bytes", peak_memory_bytes()}});
         if (!o->json)
           fmt::print("{:<8} {:>9.2f} tokens/s  ({:.2f} to {:.2f}, {} runs, {} threads)\n", out.back()["test"].get<std::string>(), speed["median"].get<double>(),
                      speed["min"].get<double>(), speed["max"].get<double>(), o->repeats, options.threads);

@@ -4,6 +4,8 @@
 #include "apps/verbs.h"
 #include "base/file.h"
 #include "base/size.h"
+#include "engine/memory.h"
+#include "model/checkpoint.h"
 
 namespace moiety {
 
@@ -38,10 +40,27 @@ std::filesystem::path find_model(const std::string& name) {
   throw Error("{}: there is no such file, directory or model; `moiety models` lists those at hand", name);
 }
 
+namespace {
+
+// Refuses what does not fit into --memory, before anything of it is loaded.
+void check_budget(const ModelOptions& o, const std::filesystem::path& path) {
+  const uint64_t budget = parse_size(o.memory);
+  const Checkpoint file = Checkpoint::open(path);
+  uint64_t weights = 0;
+  for (const Tensor& tensor : file.tensors()) weights += tensor.bytes.size();
+  const MemoryNeed need = memory_need(file.config(), weights, session_options(o));
+  if (need.total() <= budget) return;
+  throw Error("{}: needs {} ({} of weights, {} of cache, {} to work in), --memory is {}; a smaller --context or --chunk, --kv q8_0, or a smaller "
+              "file (`moiety convert --type q4_k`) needs less",
+              path.string(), show_size(need.total()), show_size(need.weight_bytes), show_size(need.cache_bytes), show_size(need.work_bytes), show_size(budget));
+}
+
+}  // namespace
+
 std::shared_ptr<const Model> open_model(const ModelOptions& o, bool quiet) {
   LoadOptions load;
   load.check = o.check;
-  load.memory_budget = o.memory.empty() ? 0 : parse_size(o.memory);
+  if (!o.memory.empty()) check_budget(o, find_model(o.model));
   auto model = load_model(find_model(o.model), load);
   if (!quiet)
     for (const std::string& note : model->notes) std::fprintf(stderr, "%s: %s\n", o.model.c_str(), note.c_str());

@@ -1,5 +1,4 @@
 // moiety run: text from a model, once or in conversation.
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -9,17 +8,12 @@
 
 #include "apps/conversation.h"
 #include "base/file.h"
+#include "base/memory.h"
 
 namespace moiety {
 namespace {
 
 using json = nlohmann::ordered_json;
-
-uint64_t peak_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
-}
 
 void parse_biases(RunOptions& o) {
   for (const std::string& text : o.biases) {
@@ -41,7 +35,7 @@ json as_json(const Generated& g) {
   out["timings"] = {{"prompt_tokens_per_s", static_cast<double>(g.prompt_tokens) / std::max(g.prompt_s, 1e-9)},
                     {"tokens_per_s", generated > 0 ? generated / std::max(g.generate_s, 1e-9) : 0.0},
                     {"first_token_ms", g.prompt_s * 1000}};
-  out["memory"] = {{"peak_bytes", peak_bytes()}};
+  out["memory"] = {{"peak_bytes", peak_memory_bytes()}};
   out["experts"] = {{"read_bytes", 0}, {"hit_rate", 1.0}};  // all resident
   return out;
 }
@@ -93,7 +87,7 @@ void add_run(Commands& commands) {
   CLI::App* verb = commands.app.add_subcommand("run", "generate text, or chat with -i");
   add_model_options(*verb, *o);
   verb->add_option("PROMPT", o->prompt, "the prompt; - reads stdin");
-  verb->add_option("-f,--file", o->file, "a file with the prompt");
+  verb->add_option("-f,--file", o->file, "a file with the prompt (default: PROMPT)");
   verb->add_flag("-i,--interactive", o->interactive, "a conversation: history, line editing, Ctrl-C stops the answer");
   verb->add_option("-n,--tokens", o->generate.max_tokens, "tokens at most (default 0: until the model ends or the context is full)");
   verb->add_option("--temp", s.temperature, fmt::format("temperature; 0 is greedy (default {})", s.temperature));
@@ -104,11 +98,11 @@ void add_run(Commands& commands) {
   verb->add_option("--repeat-penalty", s.repeat_penalty, "divides the logits of the last 64 tokens (default 1)");
   verb->add_option("--presence-penalty", s.presence_penalty, "subtracted from logits of tokens seen (default 0)");
   verb->add_option("--frequency-penalty", s.frequency_penalty, "subtracted for each time a token was seen (default 0)");
-  verb->add_option("--logit-bias", o->biases, "ID=VALUE added to a token's logit; may be repeated");
-  verb->add_option("--stop", o->generate.stops, "a text that ends the answer; may be repeated");
-  verb->add_option("--session", o->session_file, "a file that keeps the sequence: continued if it exists, written at the end");
+  verb->add_option("--logit-bias", o->biases, "ID=VALUE added to a token's logit, -inf bans it; may be repeated (default: none)")->allow_extra_args(false);
+  verb->add_option("--stop", o->generate.stops, "a text that ends the answer; may be repeated (default: none)")->allow_extra_args(false);
+  verb->add_option("--session", o->session_file, "a file that keeps the sequence, with FILE.messages.json beside it: continued if it exists, written at the end (default: none)");
   verb->add_flag("--raw", o->raw, "the prompt as it is, without the model's chat template");
-  verb->add_option("--system", o->system, "system message");
+  verb->add_option("--system", o->system, "system message (default: the template's own)");
   verb->footer("Example: moiety run model.gguf \"Why is the sky blue?\" -n 100 --temp 0.7");
   verb->callback([o, &commands] {
     commands.chosen = [o, &commands] {

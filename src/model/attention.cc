@@ -19,8 +19,10 @@ void rotate_row(const Step& step, const Block& block, size_t row, std::span<floa
 }
 
 void append_cache(std::vector<std::byte>& cache, std::span<const float> row, TensorType type) {
-  const size_t old = cache.size();
-  cache.resize(old + bytes_of(type, row.size()));
+  const size_t old = cache.size(), size = old + bytes_of(type, row.size());
+  // In steps of a quarter: the budget of memory counts on no more.
+  if (size > cache.capacity()) cache.reserve(size + size / 4);
+  cache.resize(size);
   store_row(row, type, cache.data() + old);
 }
 

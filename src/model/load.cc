@@ -296,11 +296,6 @@ std::vector<std::string> check_tensors(Checkpoint& file) {
 
 std::shared_ptr<const Model> load_model(const std::filesystem::path& path, const LoadOptions& options) {
   Checkpoint file = Checkpoint::open(path);
-  uint64_t total = 0;
-  for (const Tensor& tensor : file.tensors()) total += tensor.bytes.size();
-  if (options.memory_budget && total > options.memory_budget)
-    throw Error("{}: its weights take {} bytes, the budget is {}; give a larger --memory, or a smaller file (`moiety convert --type q4_k`)",
-                path.string(), total, options.memory_budget);
   auto model = std::make_shared<Model>();
   model->config = file.config();
   model->path = path;

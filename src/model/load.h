@@ -8,8 +8,7 @@
 namespace moiety {
 
 struct LoadOptions {
-  bool check = false;             // look at every weight for NaN and infinity
-  uint64_t memory_budget = 0;     // bytes for weights; more is refused before loading. 0: no limit
+  bool check = false;  // look at every weight for NaN and infinity
 };
 
 // A GGUF file (first shard of several is enough) or a Hugging Face directory.

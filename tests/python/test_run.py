@@ -2,6 +2,7 @@
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -161,6 +162,19 @@ def test_a_conversation_outlives_a_full_context(moiety, chatty):
     done = run(moiety, chatty, "-i", "-n", "6", "-c", "64", *LETTERS, stdin="hello\n" + "x" * 99 + "\n/clear\nhello\n")
     lines = done.stdout.splitlines()
     assert done.returncode == 0 and len(lines) == 2 and "fill the context of 64" in done.stderr
+
+
+def test_the_budget_of_memory_is_the_whole_processes(moiety, tiny):
+    size = lambda text: float(text.split()[0]) * {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}[text.split()[1]]
+    needs = {}
+    for context in ("512", "100000"):
+        done = run(moiety, tiny, "x" * 300, "--memory", "1M", "-c", context)
+        assert done.returncode == 1 and done.stdout == "" and "--context" in done.stderr and "--kv" in done.stderr, done.stderr
+        needs[context] = re.search(r"needs ([\d.]+ \w+) \(([\d.]+ \w+) of weights, ([\d.]+ \w+) of cache", done.stderr).groups()
+    assert abs(size(needs["512"][1]) - (tiny / "model.safetensors").stat().st_size) < 20000
+    assert size(needs["100000"][2]) / size(needs["512"][2]) == pytest.approx(100000 / 512, rel=0.05)
+    out = answer(moiety, tiny, "x" * 450, "-n", "40", "-c", "512", "--memory", f"{int(size(needs['512'][0]) * 1.01)}")
+    assert out["memory"]["peak_bytes"] <= size(needs["512"][0])
 
 
 def interrupt_after(process, seconds):

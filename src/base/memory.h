@@ -1,0 +1,10 @@
+// What this process takes of the machine's memory.
+#pragma once
+#include <cstdint>
+
+namespace moiety {
+
+// The most that it held at once, mapped files that were read among it.
+uint64_t peak_memory_bytes();
+
+}  // namespace moiety
