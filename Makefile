@@ -50,6 +50,10 @@ fixtures:  ## makes tests/fixtures anew, with torch and transformers in an envir
 
 install: all  ## PREFIX/bin/moiety, man page, completion
 	install -D build/moiety $(DESTDIR)$(PREFIX)/bin/moiety
+	build/moiety man > build/moiety.1 && install -D -m 644 build/moiety.1 $(DESTDIR)$(PREFIX)/share/man/man1/moiety.1
+	build/moiety completion bash > build/moiety.bash && install -D -m 644 build/moiety.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/moiety
+	build/moiety completion zsh > build/_moiety && install -D -m 644 build/_moiety $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_moiety
+	build/moiety completion fish > build/moiety.fish && install -D -m 644 build/moiety.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/moiety.fish
 
 clean:
 	rm -rf build build-sanitize build-tsan

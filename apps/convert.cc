@@ -69,8 +69,8 @@ void add_common(CLI::App& verb, Options& o) {
   verb.add_option("--expert-type", o.expert_type, "type or mix of the experts' matrices (default: as --type)");
   verb.add_option("--types", o.types,
                   "file of rules, stronger than both: lines of a pattern and a type; a pattern is a glob over tensor names (blk.*.ffn_down_exps.weight), "
-                  "a regular expression between slashes, layers (3, 0-5) or layer:expert (3:17, 0-5:*)");
-  verb.add_option("--imatrix", o.imatrix, "importance matrix of llama.cpp's llama-imatrix (.dat or .gguf), which weighs the encoders' errors");
+                  "a regular expression between slashes, layers (3, 0-5) or layer:expert (3:17, 0-5:*) (default: none)");
+  verb.add_option("--imatrix", o.imatrix, "importance matrix of llama.cpp's llama-imatrix (.dat or .gguf), which weighs the encoders' errors (default: none)");
   verb.add_flag("--pure", o.pure, "every matrix gets the type itself, not the mix of that name");
   verb.add_option("-t,--threads", o.threads, "threads (default: the cores that affinity and cgroup allow)")->check(CLI::Range(1, 1024));
 }

@@ -111,7 +111,7 @@ void add_eval(Commands& commands) {
     auto [sub, o] = add("compare", "KL divergence and agreement of two models, or of two settings of one",
                         "moiety eval compare model.gguf small.gguf --file text.txt", run_compare);
     sub->add_option("OTHER", o->other, "the second model (default: the first with --other-routing)");
-    sub->add_option("--other-routing", o->other_routing, "routing text of the second");
+    sub->add_option("--other-routing", o->other_routing, "routing text of the second (default: that of the first)");
     sub->add_option("--file", o->file, "the text")->required();
     sub->add_option("--chunks", o->chunks, "windows at most (default: all)");
   }

@@ -31,8 +31,8 @@ void add_logits(Commands& commands) {
   auto o = std::make_shared<Options>();
   CLI::App* verb = commands.app.add_subcommand("logits", "logits of every position of given token ids");
   add_model_options(*verb, *o);
-  auto* ids = verb->add_option("--tokens", o->ids, "token ids: 1,2,3");
-  auto* file = verb->add_option("--tokens-file", o->file, "JSON file with a list of id lists");
+  auto* ids = verb->add_option("--tokens", o->ids, "token ids: 1,2,3 (default: those of --tokens-file)");
+  auto* file = verb->add_option("--tokens-file", o->file, "JSON file with a list of id lists (default: none)");
   ids->excludes(file);
   verb->add_option("--out", o->out, "directory for logits-N.npy, float32 [tokens, vocab]")->required();
   verb->footer("Example: moiety logits model.gguf --tokens 1,2,3 --out logits");

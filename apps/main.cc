@@ -6,6 +6,7 @@
 #include <exception>
 #include <new>
 
+#include "apps/suggest.h"
 #include "apps/verbs.h"
 #include "apps/version.h"
 #include "base/error.h"
@@ -56,7 +57,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::Success& e) {  // --help, --version
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    app.exit(e);
+    std::fprintf(stderr, "%s\n", explain(app, e, {argv + 1, argv + argc}).c_str());
     return 2;
   } catch (const Interrupted&) {
     std::fprintf(stderr, "\ninterrupted\n");

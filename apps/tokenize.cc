@@ -36,8 +36,8 @@ void add_tokenize(Commands& commands) {
   CLI::App* verb = commands.app.add_subcommand("tokenize", "text to token ids, and back");
   verb->add_option("MODEL", o->model, "a GGUF file, a directory with tokenizer.json or tokenizer.model, or such a file")->required();
   verb->add_option("TEXT", o->text, "the text; - reads stdin");
-  verb->add_option("--file", o->file, "a file with the text");
-  verb->add_option("--decode", o->ids, "token ids 1,2,3 to turn into text");
+  verb->add_option("--file", o->file, "a file with the text (default: TEXT)");
+  verb->add_option("--decode", o->ids, "token ids 1,2,3 to turn into text (default: none)");
   verb->add_flag("--no-special", o->no_special, "adds no BOS or EOS; special tokens written in the text still count");
   verb->add_flag("--plain", o->plain, "special tokens written in the text are ordinary text");
   verb->add_flag("--json", o->json, "one JSON document on stdout");

@@ -21,8 +21,8 @@ void add_trace(Commands& commands) {
   CLI::App* verb = commands.app.add_subcommand("trace", "which experts served which token of a text, as arrays");
   add_model_options(*verb, *o);
   verb->add_option("TEXT", o->text, "the text");
-  verb->add_option("--file", o->file, "a file with the text");
-  verb->add_option("--tokens-file", o->ids_file, "JSON file with a list of id lists");
+  verb->add_option("--file", o->file, "a file with the text (default: TEXT)");
+  verb->add_option("--tokens-file", o->ids_file, "JSON file with a list of id lists (default: none)");
   verb->add_option("--out", o->out, "the .npz file to write")->required();
   verb->add_flag("--scores", o->scores, "adds the router's score of every expert");
   verb->footer("Example: moiety trace model.gguf --file story.txt --out story.npz");
@@ -64,9 +64,9 @@ void add_routes(Commands& commands) {
   auto o = std::make_shared<Options>();
   CLI::App* verb = commands.app.add_subcommand("routes", "load, entropy, reuse and co-activation of a trace; compares two");
   verb->add_option("TRACE", o->traces, "one or two .npz files of `moiety trace`")->required()->expected(1, 2);
-  verb->add_option("--html", o->html, "writes a page with heat map and coloured text");
-  verb->add_option("--png", o->png, "writes the heat map as a picture");
-  verb->add_option("--model", o->model, "the model, so that the page shows text instead of token ids");
+  verb->add_option("--html", o->html, "writes a page with heat map and coloured text (default: none)");
+  verb->add_option("--png", o->png, "writes the heat map as a picture (default: none)");
+  verb->add_option("--model", o->model, "the model, so that the page shows text instead of token ids (default: none)");
   verb->add_flag("--json", o->json, "one JSON document on stdout");
   verb->footer("Example: moiety routes story.npz --html story.html --model model.gguf");
   verb->callback([o, &commands] {

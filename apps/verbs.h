@@ -46,6 +46,8 @@ void add_run(Commands& commands);
 void add_bench(Commands& commands);
 void add_eval(Commands& commands);
 void add_models(Commands& commands);
+void add_completion(Commands& commands);
+void add_man(Commands& commands);
 void add_trace(Commands& commands);
 void add_routes(Commands& commands);
 void add_convert(Commands& commands);

@@ -22,6 +22,8 @@ void add_all_verbs(Commands& commands) {
   add_eval(commands);
   add_bench(commands);
   add_models(commands);
+  add_completion(commands);
+  add_man(commands);
   add_trace(commands);
   add_routes(commands);
   add_convert(commands);
