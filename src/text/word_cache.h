@@ -33,7 +33,7 @@ class WordCache {
     if (ids.size() > std::size(slot.ids)) return;
     slot.size = static_cast<uint8_t>(word.size()), slot.count = static_cast<uint8_t>(ids.size());
     std::memcpy(slot.text, word.data(), word.size());
-    std::memcpy(slot.ids, ids.data(), ids.size_bytes());
+    std::ranges::copy(ids, slot.ids);
   }
 
  private:
