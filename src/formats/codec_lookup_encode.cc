@@ -173,7 +173,7 @@ void encode_mxfp4(std::span<const float> row, std::span<const float> importance,
     float most = 0;
     for (size_t i = 0; i < block; i++) most = std::max(most, std::abs(v.x[i]));
     // The scale under which the largest number is just below 12, or a neighbour: a step up clips nothing, a step down clips the largest.
-    const int middle = most > 0 ? std::ilogb(most / 12) + 1 + 128 : 0;
+    const int middle = most > 0 ? std::min(std::ilogb(most / 12), 127) + 1 + 128 : 0;  // of infinity ilogb is INT_MAX
     uint32_t best = 0;
     float least = std::numeric_limits<float>::infinity();
     for (int exponent = std::clamp(middle - 2, 0, 254); exponent <= std::clamp(middle + 1, 0, 254); exponent++)

@@ -365,7 +365,13 @@ class Translator {
 
 nlohmann::json config_json_of(const GgufFile& file) {
   const auto own = file.metadata().string("moiety.config");
-  if (!own) return Translator(file).translate();
+  if (!own) {
+    try {
+      return Translator(file).translate();
+    } catch (const json::exception& e) {  // a list where a number belongs, say
+      throw Error("{}: a key of its metadata is of another kind than the family's: {}", file.path().string(), e.what());
+    }
+  }
   return parse_json(*own, file.path().string() + ": key moiety.config");
 }
 
