@@ -94,7 +94,8 @@ void Arguments::add_to_list(const Argument& argument) {
   ExpertRange range;
   if (parse_range(argument.value, range)) return list_.push_back(range);
   constexpr uintmax_t most_bytes = 1 << 24;
-  if (!std::filesystem::is_regular_file(argument.value) || std::filesystem::file_size(argument.value) > most_bytes)
+  std::error_code error;  // a name too long, say: no file either
+  if (!std::filesystem::is_regular_file(argument.value, error) || std::filesystem::file_size(argument.value, error) > most_bytes)
     throw RoutingTextError(text_, argument.at, fmt::format("'{}' is no expert and no file of experts; expected 17, 0-7, 3:17 or 3:0-7", argument.value));
   std::istringstream lines(read_text_file(argument.value));
   size_t number = 0;

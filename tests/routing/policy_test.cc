@@ -137,6 +137,7 @@ TEST(Routing, ExpertsStandInAFile) {
     write(wrong);
     EXPECT_THROW(run("drop(" + path.string() + ") | @model", {4, 3, 2, 1}), UsageError) << wrong;
   }
+  EXPECT_THROW(run("drop(" + std::string(5000, 'x') + ") | @model", {4, 3, 2, 1}), UsageError) << "a name too long for a file";
   std::filesystem::remove(path);
 }
 
