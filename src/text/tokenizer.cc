@@ -35,6 +35,19 @@ uint64_t next_serial() {
 
 }  // namespace
 
+namespace {
+
+// The harmony form of gpt-oss ends each channel of an answer with <|end|>, and the answer with <|return|> or <|call|>.
+void keep_channels_open(TokenizerData& d) {
+  auto id_of = [&d](std::string_view text) {
+    const auto token = std::ranges::find(d.added, text, &AddedToken::text);
+    return token == d.added.end() ? -1 : token->id;
+  };
+  if (id_of("<|return|>") >= 0 && id_of("<|call|>") >= 0) std::erase(d.ends, id_of("<|end|>"));
+}
+
+}  // namespace
+
 Tokenizer::Tokenizer(TokenizerData data) : d_(std::move(data)), serial_(next_serial()), special_(d_.tokens.size()) {
   std::vector<std::pair<std::string, int32_t>> names;
   for (size_t i = 0; i < d_.added.size(); i++) {
@@ -44,6 +57,7 @@ Tokenizer::Tokenizer(TokenizerData data) : d_(std::move(data)), serial_(next_ser
     if (token.special && token.id >= 0 && static_cast<size_t>(token.id) < special_.size()) special_[static_cast<size_t>(token.id)] = true;
   }
   added_ = Trie(std::move(names));
+  keep_channels_open(d_);
 }
 
 const std::string& Tokenizer::bytes_of(int32_t id) const {

@@ -145,6 +145,19 @@ TEST(Tokenizer, GivesTheIdsOfLlamaCpp) {
 }
 
 // Files that mean harm: an error that names the file, and no long wait.
+// In gpt-oss' form <|end|> ends a channel; elsewhere, as in Phi, it ends the turn.
+TEST(Tokenizer, EndOfAChannelIsNoEndOfATurn) {
+  auto ends = [](const std::string& names) {
+    std::string added;
+    int id = 1;
+    std::istringstream words(names);
+    for (std::string name; words >> name; id++) added += (id > 1 ? "," : "") + std::string(R"({"special":true,"content":")") + name + R"(","id":)" + std::to_string(id) + "}";
+    return tokenizer_from_json(R"({"added_tokens":[)" + added + R"(],"model":{"type":"BPE","vocab":{"a":0},"merges":[]}})", "test")->end_ids();
+  };
+  EXPECT_EQ(ends("<|start|> <|end|>"), (std::vector<int32_t>{2}));
+  EXPECT_EQ(ends("<|start|> <|end|> <|return|> <|call|>"), (std::vector<int32_t>{3, 4}));
+}
+
 TEST(Tokenizer, RefusesHostileFiles) {
   const std::string model = R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]})";
   const std::pair<std::string, const char*> files[] = {
