@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/size.h"
 #include "engine/memory.h"
+#include "kernels/panel.h"
 #include "model/checkpoint.h"
 
 namespace moiety {
@@ -47,7 +48,10 @@ void check_budget(const ModelOptions& o, const std::filesystem::path& path) {
   const uint64_t budget = parse_size(o.memory);
   const Checkpoint file = Checkpoint::open(path);
   uint64_t weights = 0;
-  for (const Tensor& tensor : file.tensors()) weights += tensor.bytes.size();
+  for (const Tensor& tensor : file.tensors()) {
+    const PanelFormat* f = o.compute == "auto" ? panel_format(tensor.type) : nullptr;  // kernel order widens the scales of K types
+    weights += f ? tensor.bytes.size() / bytes_of(tensor.type, f->columns) * f->bytes() / panel_rows : tensor.bytes.size();
+  }
   const MemoryNeed need = memory_need(file.config(), weights, session_options(o));
   if (need.total() <= budget) return;
   throw Error("{}: needs {} ({} of weights, {} of cache, {} to work in), --memory is {}; a smaller --context or --chunk, --kv q8_0, or a smaller "
@@ -60,6 +64,8 @@ void check_budget(const ModelOptions& o, const std::filesystem::path& path) {
 std::shared_ptr<const Model> open_model(const ModelOptions& o, bool quiet) {
   LoadOptions load;
   load.check = o.check;
+  load.pack = o.compute == "auto";
+  load.threads = o.threads;
   if (!o.memory.empty()) check_budget(o, find_model(o.model));
   auto model = load_model(find_model(o.model), load);
   if (!quiet)

@@ -15,23 +15,6 @@ namespace {
 
 constexpr char magic[9] = "MOIETYS1";
 
-// Enough of a model that another one cannot be taken for it: its shape and samples of its weights.
-uint64_t fingerprint(const Model& model) {
-  uint64_t hash = XXH3_64bits(&model.weight_bytes, sizeof(model.weight_bytes));
-  auto mix = [&](const void* data, size_t bytes) { hash = XXH3_64bits_withSeed(data, bytes, hash); };
-  auto mix_matrix = [&](const Matrix& m) {
-    for (size_t r = 0; r < m.rows; r += std::max<size_t>(1, m.rows / 16)) mix(m.row(r), bytes_of(m.type, m.cols));
-  };
-  mix_matrix(model.embedding);
-  mix_matrix(model.output.weight);
-  for (const Block& block : model.blocks) {
-    mix(block.mixer_norm.weight.data(), block.mixer_norm.weight.size_bytes());
-    if (block.ffn) mix_matrix(block.ffn.down.weight);
-    if (block.site) mix_matrix(block.site->router.weight);
-  }
-  return hash;
-}
-
 template <class T>
 void put(std::string& out, const std::vector<T>& values) {
   const uint64_t count = values.size();
@@ -103,7 +86,7 @@ bool fits(const Model& model, TensorType type, const SequenceState& s, size_t co
 void Session::save(uint32_t sequence, const std::filesystem::path& path) const {
   const Sequence& s = at(sequence);
   std::string out(magic, 8);
-  put(out, fingerprint(*model_));
+  put(out, model_->fingerprint);
   put(out, static_cast<uint64_t>(cache_type_));
   put(out, std::vector<char>(s.routing->text.begin(), s.routing->text.end()));
   put(out, s.ids);
@@ -134,7 +117,7 @@ uint32_t Session::restore(std::span<const std::byte> bytes, const std::string& o
   std::memcpy(&checksum, bytes.data() + bytes.size() - 8, 8);
   Reader in(bytes.subspan(8, bytes.size() - 16), origin);
   if (XXH3_64bits(bytes.data(), bytes.size() - 8) != checksum) in.damaged();
-  if (in.number() != fingerprint(*model_)) throw Error("{}: was saved with another model", origin);
+  if (in.number() != model_->fingerprint) throw Error("{}: was saved with another model", origin);
   if (in.number() != static_cast<uint64_t>(cache_type_)) throw Error("{}: was saved with another cache type; give the same --kv", origin);
   const std::vector<char> routing = in.list<char>();
   Sequence s;

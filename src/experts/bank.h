@@ -45,6 +45,8 @@ class Lease {
   virtual ~Lease() = default;
   // Position in the leased ids of one that has arrived and was not returned before; waits for it. `none` when all were returned.
   virtual size_t wait_any() = 0;
+  // Whether all have arrived: then view(i) may be asked without waiting.
+  virtual bool all_ready() const { return false; }
   // The view of the i-th leased id, once wait_any has returned i.
   virtual const ExpertView& view(size_t i) = 0;
 };

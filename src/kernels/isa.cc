@@ -1,34 +1,81 @@
 #include "kernels/isa.h"
 
+#include <cpuid.h>
 #include <hwy/targets.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <optional>
 
 #include "base/error.h"
 
 namespace moiety {
 namespace {
 
-constexpr uint32_t avx512 = HWY_AVX3 | HWY_AVX3_DL;
-constexpr uint32_t beyond_sse2 = avx512 | HWY_AVX2 | HWY_SSE4 | HWY_SSSE3;
+constexpr uint32_t avx512_targets = HWY_AVX3 | HWY_AVX3_DL;
+constexpr uint32_t beyond_sse2 = avx512_targets | HWY_AVX2 | HWY_SSE4 | HWY_SSSE3;
+constexpr Isa all[] = {Isa::avx512vnni, Isa::avx512, Isa::avxvnni, Isa::avx2, Isa::portable};
+
+// Two features that not every compiler's __builtin_cpu_supports knows by name.
+bool has_f16c() {
+  unsigned a, b, c, d;
+  return __get_cpuid(1, &a, &b, &c, &d) && (c >> 29 & 1);
+}
+bool has_avx_vnni() {
+  unsigned a, b, c, d;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
+
+bool runs(Isa isa) {
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
+  switch (isa) {
+    case Isa::avx512vnni: return avx512 && __builtin_cpu_supports("avx512vnni");
+    case Isa::avx512: return avx512;
+    case Isa::avxvnni: return avx2 && has_avx_vnni();
+    case Isa::avx2: return avx2;
+    case Isa::portable: return true;
+  }
+  return false;
+}
+
+std::optional<Isa> chosen;  // set once by choose_isa, before threads start
 
 }  // namespace
 
+std::vector<Isa> runnable_isas() {
+  std::vector<Isa> out;
+  for (Isa isa : all)
+    if (runs(isa)) out.push_back(isa);
+  return out;
+}
+
+std::string_view isa_name(Isa isa) {
+  constexpr std::string_view names[] = {"portable", "avx2", "avxvnni", "avx512", "avx512vnni"};
+  return names[static_cast<size_t>(isa)];
+}
+
+Isa current_isa() {
+  static const Isa best = runnable_isas().front();
+  return chosen.value_or(best);
+}
+
 void choose_isa() {
+  chosen.reset();
+  hwy::DisableTargets(0);
   const char* wanted = std::getenv("MOIETY_ISA");
-  const std::string name = wanted ? wanted : "";
-  if (name.empty() || name == "avx512") return;
-  if (name == "avx2") return hwy::DisableTargets(avx512);
-  if (name == "portable") return hwy::DisableTargets(beyond_sse2);
-  throw UsageError("MOIETY_ISA={}: portable, avx2 and avx512 are known", name);
+  if (!wanted || !*wanted) return;
+  const auto isa = std::ranges::find(all, std::string_view(wanted), isa_name);
+  if (isa == std::end(all)) throw UsageError("MOIETY_ISA={}: portable, avx2, avxvnni, avx512 and avx512vnni are known", wanted);
+  if (!runs(*isa)) throw UsageError("MOIETY_ISA={}: this machine does not have it", wanted);
+  chosen = *isa;
+  if (*isa == Isa::avx2 || *isa == Isa::avxvnni) hwy::DisableTargets(avx512_targets);
+  if (*isa == Isa::portable) hwy::DisableTargets(beyond_sse2);
 }
 
 std::vector<std::string> available_isas() {
-  const auto targets = hwy::SupportedTargets();
   std::vector<std::string> out;
-  if (targets & avx512) out.push_back("avx512");
-  if (targets & HWY_AVX2) out.push_back("avx2");
-  out.push_back("portable");
+  for (Isa isa : runnable_isas()) out.emplace_back(isa_name(isa));
   return out;
 }
 

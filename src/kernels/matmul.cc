@@ -10,6 +10,7 @@
 
 #include "formats/codec.h"
 #include "kernels/matmul.h"
+#include "kernels/panel_product.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace moiety {
@@ -118,12 +119,22 @@ void matmul_rows(const Matrix& w, size_t begin, size_t end, ConstRows x, Rows y)
   }
 }
 
-void matmul(const Matrix& w, ConstRows x, Rows y, Workers& workers) {
+void matmul(const Matrix& w, Activations& activations, Rows y, Workers& workers) {
+  if (w.panels) {
+    const MatrixProduct one{&w, y};
+    return panel_products({&one, 1}, activations, workers);
+  }
+  const ConstRows x = activations.floats();
   const size_t work = w.cols * std::max<size_t>(1, x.rows);
   const size_t grain = std::clamp<size_t>((size_t{1} << 16) / std::max<size_t>(1, work) / 4 * 4, 4, 256);
   workers.run(w.rows, grain, [&](size_t begin, size_t end, size_t) {
     matmul_rows(w, begin, end, x, Rows{y.data + begin, y.rows, end - begin, y.stride});
   });
+}
+
+void matmul(std::span<const MatrixProduct> products, Activations& x, Workers& workers) {
+  if (std::ranges::all_of(products, [](const MatrixProduct& p) { return p.w->panels != nullptr; })) return panel_products(products, x, workers);
+  for (const MatrixProduct& p : products) matmul(*p.w, x, p.y, workers);
 }
 
 }  // namespace moiety

@@ -12,8 +12,9 @@ struct Matrix {
   size_t rows = 0, cols = 0;
   const std::byte* data = nullptr;
   size_t row_bytes = 0;  // from one row to the next: rows may lie apart (interleaved gate and up)
+  const std::byte* panels = nullptr;  // the same numbers in kernel order (kernels/panel.h); rows may then be absent
 
-  explicit operator bool() const { return data != nullptr; }
+  explicit operator bool() const { return data || panels; }
   const std::byte* row(size_t r) const { return data + r * row_bytes; }
 };
 

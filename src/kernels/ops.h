@@ -21,6 +21,12 @@ float gelu_tanh(float x);  // by the tanh approximation
 float gelu_quick(float x);  // x sigmoid(1.702 x)
 float softplus(float x);
 
+// Gates of FFNs: gate = act(gate) * up. Each number's bits depend on the number alone. The exponential errs by an ulp or two.
+void gated_silu(std::span<float> gate, std::span<const float> up);
+void gated_gelu_tanh(std::span<float> gate, std::span<const float> up);
+// x sigmoid(alpha x) (y + 1), with x = min(gate, limit), y = up within +-limit (gpt-oss)
+void gated_clamped_swish(std::span<float> gate, std::span<const float> up, float limit, float alpha);
+
 void add(std::span<float> x, std::span<const float> y);                   // x += y
 void add_scaled(std::span<float> x, std::span<const float> y, float s);   // x += s y
 void scale(std::span<float> x, float s);

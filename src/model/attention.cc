@@ -72,7 +72,7 @@ void split_gate(const Config& c, std::span<const float> both, std::span<float> q
 
 }  // namespace
 
-void attention(Step& step, const Block& block, ConstRows x, Rows out) {
+void attention(Step& step, const Block& block, Activations& x, Rows out) {
   const Config& c = step.model.config;
   const AttentionWeights& w = block.attention;
   const size_t n = step.count(), q_size = size_t{c.heads} * c.key_size, k_size = size_t{c.kv_heads} * c.key_size;
@@ -81,14 +81,13 @@ void attention(Step& step, const Block& block, ConstRows x, Rows out) {
   Buffer gate(n, c.output_gate == OutputGate::none ? 0 : c.output_gate == OutputGate::per_head ? c.heads : out_size);
   if (c.output_gate == OutputGate::in_query) {
     Buffer both(n, 2 * q_size);
-    apply(step, w.q, x, both);
+    apply(step, x, {{&w.q, both}, {&w.k, k}, {&w.v, v}});
     for (size_t t = 0; t < n; t++) split_gate(c, both[t], q[t], gate[t]);
+  } else if (c.output_gate != OutputGate::none) {
+    apply(step, x, {{&w.q, q}, {&w.k, k}, {&w.v, v}, {&w.gate, gate}});
   } else {
-    apply(step, w.q, x, q);
-    if (c.output_gate != OutputGate::none) apply(step, w.gate, x, gate);
+    apply(step, x, {{&w.q, q}, {&w.k, k}, {&w.v, v}});
   }
-  apply(step, w.k, x, k);
-  apply(step, w.v, x, v);
 
   for (size_t t = 0; t < n; t++) {
     prepare(step, block, t, w.q_norm, q[t]);
@@ -121,22 +120,21 @@ void attention(Step& step, const Block& block, ConstRows x, Rows out) {
 
 // Latent attention in its absorbed form (DeepSeek-V2, arXiv 2405.04434, section 2.1): a position's cache is its normed latent vector and
 // one rotated key; a query goes into the latent space, and what comes out of it goes back by v_b. All heads share the cached rows.
-void latent_attention(Step& step, const Block& block, ConstRows x, Rows out) {
+void latent_attention(Step& step, const Block& block, Activations& x, Rows out) {
   const Config& c = step.model.config;
   const AttentionWeights& w = block.attention;
   const size_t n = step.count(), nope = c.key_size - c.rope_key_size, row_size = c.kv_rank + c.rope_key_size;
   Buffer q(n, size_t{c.heads} * c.key_size), latent(n, row_size), mixed(n, size_t{c.heads} * c.value_size);
   if (c.q_rank) {
     Buffer low(n, c.q_rank);
-    apply(step, w.q_a, x, low);
+    apply(step, x, {{&w.q_a, low}, {&w.kv_a, latent}});
     for (size_t t = 0; t < n; t++) rms_norm(low[t], w.q_a_norm.weight, c.latent_norm_epsilon, low[t]);
     apply(step, w.q_b, low, q);
   } else {
-    apply(step, w.q, x, q);
+    apply(step, x, {{&w.q, q}, {&w.kv_a, latent}});
   }
-  apply(step, w.kv_a, x, latent);
   Buffer gate(n, c.output_gate == OutputGate::per_head ? c.heads : 0);
-  if (gate.cols()) apply(step, w.gate, x, gate);
+  if (gate.cols()) apply(step, x, {{&w.gate, gate}});
 
   for (size_t t = 0; t < n; t++) {
     if (c.q_latent_scale != 1) scale(q[t], c.q_latent_scale);

@@ -154,6 +154,10 @@ const TensorName* Checkpoint::row_of(const std::string& name, int block, size_t 
   return nullptr;
 }
 
+bool Checkpoint::mapped(const std::byte* data) const {
+  return std::ranges::any_of(tensors(), [data](const Tensor& t) { return data >= t.bytes.data() && data < t.bytes.data() + t.bytes.size(); });
+}
+
 Adjust Checkpoint::adjust(const std::string& name, int block) {
   std::string stored;
   const TensorName* row = row_of(name, block, 0, stored);

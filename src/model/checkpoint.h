@@ -32,6 +32,8 @@ class Checkpoint {
   std::optional<TensorType> type_of(const std::string& name, int block, size_t i, size_t count, size_t rows, size_t cols);
   // Of tensors that `find` has to decode or join, only the last one stays: for passes that look at each once. Views of others end.
   void keep_only_last_decoded() { only_last_decoded_ = true; }
+  // Whether bytes that `find` gave lie in a mapped file; others were decoded.
+  bool mapped(const std::byte* data) const;
   // How the numbers of that name are to be adjusted.
   Adjust adjust(const std::string& name, int block);
 

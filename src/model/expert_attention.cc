@@ -10,20 +10,20 @@
 
 namespace moiety {
 
-void expert_attention(Step& step, const Block& block, ConstRows x, Rows out) {
+void expert_attention(Step& step, const Block& block, Activations& activations, Rows out) {
   const Config& c = step.model.config;
   const Site& site = *block.attention_site;
   const size_t n = step.count(), size = size_t{c.kv_heads} * c.key_size, d = c.d_model;
   Buffer k(n, size), v(n, size);
-  apply(step, block.attention.k, x, k);
-  apply(step, block.attention.v, x, v);
+  apply(step, activations, {{&block.attention.k, k}, {&block.attention.v, v}});
   for (size_t t = 0; t < n; t++) {
     for (size_t h = 0; h < c.kv_heads; h++) rotate_row(step, block, t, k[t].subspan(h * c.key_size, c.key_size));
     BlockState& state = step.rows[t].sequence->blocks[block.index];
     append_cache(state.keys, k[t], step.cache_type);
     append_cache(state.values, v[t], step.cache_type);
   }
-  const Slots chosen = slots_of(site, route(step, site, x));
+  const ConstRows x = activations.floats();
+  const Slots chosen = slots_of(site, route(step, site, activations));
   const std::vector<uint32_t>& ids = chosen.experts;
   const std::unique_ptr<Lease> lease = site.bank->lease(ids);
   std::vector<const ExpertView*> views(ids.size());

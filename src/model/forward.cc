@@ -11,10 +11,17 @@
 
 namespace moiety {
 
+void apply(const Step& step, Activations& x, std::initializer_list<Product> products) {
+  std::vector<MatrixProduct> matrices;
+  for (const Product& p : products) matrices.push_back({&p.linear->weight, p.y});
+  matmul(matrices, x, step.workers);
+  for (const Product& p : products)
+    for (size_t t = 0; t < x.rows() && !p.linear->bias.empty(); t++) add({p.y[t], p.linear->weight.rows}, p.linear->bias);
+}
+
 void apply(const Step& step, const Linear& linear, ConstRows x, Rows y) {
-  matmul(linear.weight, x, y, step.workers);
-  if (linear.bias.empty()) return;
-  for (size_t t = 0; t < x.rows; t++) add({y[t], linear.weight.rows}, linear.bias);
+  Activations input(x);
+  apply(step, input, {{&linear, y}});
 }
 
 namespace {
@@ -55,7 +62,7 @@ void make_rotations(Step& step) {
   }
 }
 
-void mix(Step& step, const Block& block, ConstRows x, Rows out) {
+void mix(Step& step, const Block& block, Activations x, Rows out) {
   switch (block.config->mixer) {
     case Mixer::attention: return attention(step, block, x, out);
     case Mixer::latent_attention: return latent_attention(step, block, x, out);
@@ -97,20 +104,21 @@ void run_block(Step& step, const Block& block, Rows x, std::vector<Delayed>& del
     for (size_t t = 0; t < n; t++) std::copy_n(x[t], d, normed[t].begin());
   };
   enter(block.mixer_norm);
-  mix(step, block, normed, mixed);
+  mix(step, block, ConstRows(normed), mixed);
   if (block.mixer_post_norm) apply_norm(c, block.mixer_post_norm, mixed, mixed);
   if (!parallel) {
     add_rows(x, mixed, c.residual_scale);
     enter(block.ffn_norm);
   }
+  Activations input{ConstRows(normed)};
   if (block.site) {
-    mixture(step, *block.site, normed, out);
+    mixture(step, *block.site, input, out);
     if (const uint32_t later = block.site->config->add_after_blocks) {
       delayed.push_back({block.index + later, std::move(out)});
       out = Buffer(n, d);
     }
   }
-  if (block.ffn) feed_forward(step, block.ffn, normed, out);
+  if (block.ffn) feed_forward(step, block.ffn, input, out);
   if (block.ffn_post_norm) apply_norm(c, block.ffn_post_norm, out, out);
   if (parallel) add_rows(x, mixed, c.residual_scale);
   add_rows(x, out, c.residual_scale);

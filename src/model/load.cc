@@ -1,5 +1,7 @@
 #include "model/load.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -8,35 +10,48 @@
 #include "formats/codec.h"
 #include "model/checkpoint.h"
 #include "model/family.h"
+#include "model/pack.h"
 
 namespace moiety {
 namespace {
 
+enum class Order : uint8_t { rows, kernel };
+
 class Loader {
  public:
-  Loader(Checkpoint& file, Model& model, bool check) : file_(&file), model_(model), check_(check) {}
+  Loader(Checkpoint& file, Model& model, bool check, Packer* packer) : file_(&file), model_(model), check_(check), packer_(packer) {}
   // Only looks whether every tensor is there in its shape.
   Loader(Checkpoint& file, Model& model) : file_(&file), model_(model), check_(false), look_only_(true) {}
   // Reads nothing and notes what it was asked for.
   Loader(Model& model, std::vector<CanonicalTensor>& list) : file_(nullptr), model_(model), check_(false), list_(&list) {}
 
-  // A matrix in place if its rows are contiguous and evenly apart; a copy otherwise.
-  Matrix matrix(const std::string& name, const BlockConfig* block, size_t i, size_t count, size_t rows, size_t cols) {
+  // A matrix in place if its rows are contiguous and evenly apart, a copy otherwise; or in kernel order, if there is a packer.
+  Matrix matrix(const std::string& name, const BlockConfig* block, size_t i, size_t count, size_t rows, size_t cols, Order order = Order::rows) {
     if (list_) return note({name, block_index(block), count, rows, cols, false, stacked(name)}, i), Matrix{TensorType::f32, rows, cols, nullptr, 0};
     if (look_only_) return look(name, block, i, count, rows, cols), Matrix{TensorType::f32, rows, cols, nullptr, 0};
     const std::optional<StoredMatrix> m = file_->find(name, block_index(block), i, count, rows, cols);
     if (!m) missing(name, block);
     model_.weight_bytes += bytes_of(m->type, m->rows * m->cols);
     Matrix out{m->type, rows, cols, m->data, m->row_bytes};
-    if (!m->contiguous_rows || !m->uniform()) out = copied(*m);
+    std::shared_ptr<std::vector<std::byte>> copy;
+    if (!m->contiguous_rows || !m->uniform()) out = copied(*m, copy);
     if (check_) check_finite(out, name, block);
+    if (rows > 0) mix(out.row(rows / 2), bytes_of(out.type, cols));
+    if (order == Order::kernel && packer_) packer_->pack(out, !copy && file_->mapped(out.data));
+    if (copy && out.data) model_.storage.push_back(copy);
     return out;
+  }
+
+  // Of a matrix that is also read row by row: of its stored form only the rows in use stay in memory.
+  Matrix also_in_kernel_order(Matrix m) {
+    if (packer_) packer_->pack(m, file_->mapped(m.data));
+    return m;
   }
 
   Linear linear(const std::string& name, const BlockConfig* block, size_t rows, size_t cols, bool bias) {
     Linear out;
     out.name = canonical_name(name, block_index(block));
-    out.weight = matrix(name + ".weight", block, 0, 1, rows, cols);
+    out.weight = matrix(name + ".weight", block, 0, 1, rows, cols, Order::kernel);
     if (bias) out.bias = vector(name + ".bias", block, rows);
     return out;
   }
@@ -92,12 +107,15 @@ class Loader {
       if (adjust == Adjust::negated) v = -v;
     }
     model_.weight_bytes += n * sizeof(float);
+    mix(out.data() + begin, n * sizeof(float));
     if (check_) check_finite(Matrix{TensorType::f32, 1, n, reinterpret_cast<const std::byte*>(out.data() + begin), 0}, name, block);
   }
 
   void look(const std::string& name, const BlockConfig* block, size_t i, size_t count, size_t rows, size_t cols) {
     if (!file_->type_of(name, block_index(block), i, count, rows, cols)) missing(name, block);
   }
+
+  void mix(const void* data, size_t bytes) { model_.fingerprint = XXH3_64bits_withSeed(data, bytes, model_.fingerprint); }
 
   void note(CanonicalTensor tensor, size_t i) {
     if (i == 0) list_->push_back(std::move(tensor));
@@ -110,9 +128,9 @@ class Loader {
     throw Error("{}: tensor {} is missing", file_->path().string(), canonical_name(name, block_index(block)));
   }
 
-  Matrix copied(const StoredMatrix& m) {
+  static Matrix copied(const StoredMatrix& m, std::shared_ptr<std::vector<std::byte>>& bytes) {
     const size_t line = bytes_of(m.type, m.cols);
-    auto bytes = std::make_shared<std::vector<std::byte>>(line * m.rows);
+    bytes = std::make_shared<std::vector<std::byte>>(line * m.rows);
     for (size_t r = 0; r < m.rows; r++) {
       const std::byte* from = m.data + m.row_offset(r);
       std::byte* to = bytes->data() + r * line;
@@ -121,7 +139,6 @@ class Loader {
       else
         for (size_t c = 0; c < m.cols; c++) std::memcpy(to + c * size, from + c * m.column_bytes, size);
     }
-    model_.storage.push_back(bytes);
     return {m.type, m.rows, m.cols, bytes->data(), line};
   }
 
@@ -139,6 +156,7 @@ class Loader {
   Checkpoint* file_;
   Model& model_;
   bool check_, look_only_ = false;
+  Packer* packer_ = nullptr;
   std::vector<CanonicalTensor>* list_ = nullptr;
 };
 
@@ -214,7 +232,7 @@ std::unique_ptr<Site> load_site(Loader& load, const Config& c, const BlockConfig
   if (s.router.choice_bias) site->choice_bias = load.vector("exp_probs_b.bias", &b, ids);
   std::vector<MemoryBank::Expert> experts(ids);
   auto add = [&](size_t e, PartRole role, const char* name, size_t rows, size_t cols) {
-    experts[e].parts.push_back({role, load.matrix(name, &b, e, s.experts, rows, cols)});
+    experts[e].parts.push_back({role, load.matrix(name, &b, e, s.experts, rows, cols, attention ? Order::rows : Order::kernel)});
   };
   for (size_t e = 0; e < ids; e++) {
     if (e >= s.experts) {
@@ -263,8 +281,8 @@ void load_tensors(Loader& load, Model& model) {
   const Config& c = model.config;
   model.embedding = load.matrix("token_embd.weight", nullptr, 0, 1, c.vocab, c.d_model);
   model.output_norm = load.norm("output_norm", nullptr, c.d_model);
-  if (c.tied_output) model.output = {"output", model.embedding, {}};
-  else model.output.weight = load.matrix("output.weight", nullptr, 0, 1, c.vocab, c.d_model);
+  if (c.tied_output) model.output.weight = load.also_in_kernel_order(model.embedding);
+  else model.output.weight = load.matrix("output.weight", nullptr, 0, 1, c.vocab, c.d_model, Order::kernel);
   model.output.name = "output";
   if (c.head_bias) model.output.bias = load.vector("output.bias", nullptr, c.vocab);
   for (const BlockConfig& b : c.blocks) {
@@ -299,8 +317,11 @@ std::shared_ptr<const Model> load_model(const std::filesystem::path& path, const
   auto model = std::make_shared<Model>();
   model->config = file.config();
   model->path = path;
-  Loader load(file, *model, options.check);
+  std::optional<Packer> packer;
+  if (options.pack) packer.emplace(options.threads ? options.threads : default_thread_count());
+  Loader load(file, *model, options.check, packer ? &*packer : nullptr);
   load_tensors(load, *model);
+  if (packer) model->storage.insert(model->storage.end(), packer->storage().begin(), packer->storage().end());
   for (Block& block : model->blocks)
     for (Site* site : {block.attention_site.get(), block.site.get()})
       if (site) {

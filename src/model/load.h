@@ -9,6 +9,8 @@ namespace moiety {
 
 struct LoadOptions {
   bool check = false;  // look at every weight for NaN and infinity
+  bool pack = false;   // weights in kernel order, for the fast products; else as stored, for the reference arithmetic in float32
+  size_t threads = 0;  // for packing. 0: default_thread_count()
 };
 
 // A GGUF file (first shard of several is enough) or a Hugging Face directory.

@@ -1,11 +1,9 @@
-// Mixtures of experts: who serves a row, the experts' work, the weighted sum.
+// Mixtures of experts: who serves a row; what its experts do stands in experts.cc.
 #include <algorithm>
-#include <cmath>
 
 #include "base/error.h"
-#include "kernels/matmul.h"
 #include "kernels/ops.h"
-#include "model/step.h"
+#include "model/experts.h"
 
 namespace moiety {
 
@@ -22,29 +20,33 @@ float activation(const Config& c, float x) {
   return x;
 }
 
-void activate(const Config& c, Rows gate, ConstRows up) {
-  const bool clamped = c.activation == Activation::clamped_swiglu;
-  for (size_t t = 0; t < gate.rows; t++) {
-    float* g = gate[t];
-    const float* u = up[t];
-    for (size_t i = 0; i < gate.cols; i++) g[i] = activation(c, g[i]) * (clamped ? std::clamp(u[i], -c.swiglu_limit, c.swiglu_limit) + 1 : u[i]);
+// The common ones a vector at a time.
+void activate(const Config& c, std::span<float> gate, std::span<const float> up) {
+  switch (c.activation) {
+    case Activation::silu: return gated_silu(gate, up);
+    case Activation::gelu_tanh: return gated_gelu_tanh(gate, up);
+    case Activation::clamped_swiglu: return gated_clamped_swish(gate, up, c.swiglu_limit, c.swiglu_alpha);
+    default:
+      for (size_t i = 0; i < gate.size(); i++) gate[i] = activation(c, gate[i]) * up[i];
   }
 }
 
-void feed_forward(const Step& step, const FeedForward& ffn, ConstRows x, Rows out) {
-  Buffer gate(x.rows, ffn.gate.weight.rows), up(x.rows, ffn.up.weight.rows);
-  apply(step, ffn.gate, x, gate);
-  apply(step, ffn.up, x, up);
-  activate(step.model.config, gate, up);
+void feed_forward(const Step& step, const FeedForward& ffn, Activations& x, Rows out) {
+  Buffer gate(x.rows(), ffn.gate.weight.rows), up(x.rows(), ffn.up.weight.rows);
+  apply(step, x, {{&ffn.gate, gate}, {&ffn.up, up}});
+  step.workers.run(x.rows(), std::max<size_t>(1, 4096 / gate.cols()), [&](size_t begin, size_t end, size_t) {
+    for (size_t t = begin; t < end; t++) activate(step.model.config, gate[t], up[t]);
+  });
   apply(step, ffn.down, gate, out);
 }
 
-RoutingPlan route(Step& step, const Site& site, ConstRows features) {
+RoutingPlan route(Step& step, const Site& site, Activations& input) {
+  const ConstRows features = input.floats();
   const size_t n = step.count();
   bool wants_logits = false;
   for (const StepRow& row : step.rows) wants_logits |= row.sequence->routing->sites[site.index].needs_logits();
   Buffer logits(n, wants_logits ? site.router.weight.rows : 0);
-  if (wants_logits) apply(step, site.router, features, logits);
+  if (wants_logits) apply(step, input, {{&site.router, logits}});
 
   RoutingPlan plan;
   RoutingScratch scratch;
@@ -101,80 +103,16 @@ Slots slots_of(const Site& site, const RoutingPlan& plan) {
   return out;
 }
 
-namespace {
-
-void add_bias(const Matrix* bias, Rows y) {
-  if (!bias) return;
-  const std::span<const float> values(reinterpret_cast<const float*>(bias->data), bias->cols);
-  for (size_t t = 0; t < y.rows; t++) add({y[t], y.cols}, values);
-}
-
-const Matrix& part(const ExpertView& view, PartRole role, const Site& site) {
-  const Matrix* found = view.find(role);
-  if (!found) throw Error("layer {}: an expert lacks one of its matrices", site.layer);
-  return *found;
-}
-
-void run_expert(const Step& step, const Site& site, const ExpertView& view, Buffer& input, Buffer& inner, Buffer& output) {
-  if (view.kind == ExpertKind::zero) {
-    for (size_t t = 0; t < input.rows(); t++) std::ranges::copy(input[t], output[t].begin());
-    return;
-  }
-  const Matrix &gate = part(view, PartRole::gate, site), &up = part(view, PartRole::up, site), &down = part(view, PartRole::down, site);
-  inner = Buffer(input.rows(), gate.rows);
-  Buffer upper(input.rows(), up.rows);
-  matmul(gate, input, inner, step.workers);
-  matmul(up, input, upper, step.workers);
-  add_bias(view.find(PartRole::gate_bias), inner);
-  add_bias(view.find(PartRole::up_bias), upper);
-  activate(step.model.config, inner, upper);
-  matmul(down, inner, output, step.workers);
-  add_bias(view.find(PartRole::down_bias), output);
-}
-
-}  // namespace
-
-// Experts run in whatever order they arrive; their outputs wait, and each row is summed in ascending id from +0.
-void run_experts(const Step& step, const Site& site, const RoutingPlan& plan, ConstRows x, Rows out) {
-  const Slots all = slots_of(site, plan);
-  const auto& [slots, first, ids] = all;
-  std::vector<std::vector<uint32_t>> members(ids.size());  // slots by expert
-  for (uint32_t s = 0; s < slots.size(); s++)
-    members[static_cast<size_t>(std::ranges::lower_bound(ids, slots[s].expert) - ids.begin())].push_back(s);
-
-  const size_t d = x.cols;
-  const bool weight_input = site.config->weight_on_input;
-  Buffer outputs(slots.size(), d);
-  const std::unique_ptr<Lease> lease = site.bank->lease(ids);
-  for (size_t i; (i = lease->wait_any()) != Lease::none;) {
-    Buffer input(members[i].size(), d), inner(0, 0), output(members[i].size(), d);
-    std::vector<uint32_t> rows;
-    for (size_t m = 0; m < members[i].size(); m++) {
-      const Slot& slot = slots[members[i][m]];
-      rows.push_back(slot.row);
-      for (size_t k = 0; k < d; k++) input[m][k] = weight_input ? x[slot.row][k] * slot.weight : x[slot.row][k];
-    }
-    run_expert(step, site, lease->view(i), input, inner, output);
-    if (step.observer) step.observer->expert_ran(site, ids[i], rows, input, inner, output);
-    for (size_t m = 0; m < members[i].size(); m++) std::ranges::copy(output[m], outputs[members[i][m]].begin());
-  }
-  for (size_t t = 0; t < plan.rows(); t++) {
-    const std::span<float> sum(out[t], d);
-    std::ranges::fill(sum, 0.0f);
-    for (size_t s = first[t]; s < first[t + 1]; s++) add_scaled(sum, outputs[s], weight_input ? 1.0f : slots[s].weight);
-  }
-}
-
-void mixture(Step& step, const Site& site, ConstRows x, Rows out) {
+void mixture(Step& step, const Site& site, Activations& x, Rows out) {
   const RoutingPlan plan = route(step, site, x);
-  run_experts(step, site, plan, x, out);
-  if (site.shared) {
-    Buffer shared(x.rows, x.cols), gate(x.rows, site.shared_gate ? 1 : 0);
-    feed_forward(step, site.shared, x, shared);
-    if (site.shared_gate) apply(step, site.shared_gate, x, gate);
-    for (size_t t = 0; t < x.rows; t++) add_scaled({out[t], out.cols}, shared[t], site.shared_gate ? sigmoid(gate[t][0]) : 1.0f);
+  std::vector<float> shared_weights(site.shared ? x.rows() : 0, 1.0f);
+  if (site.shared_gate) {
+    Buffer gate(x.rows(), 1);
+    apply(step, x, {{&site.shared_gate, gate}});
+    for (size_t t = 0; t < x.rows(); t++) shared_weights[t] = sigmoid(gate[t][0]);
   }
-  for (size_t t = 0; t < x.rows; t++) {
+  run_experts(step, site, assign(site, plan), shared_weights, x, out);
+  for (size_t t = 0; t < x.rows(); t++) {
     if (site.config->output_scale != 1) scale({out[t], out.cols}, site.config->output_scale);
     if (!site.output_bias.empty()) add({out[t], out.cols}, site.output_bias);
   }

@@ -38,12 +38,12 @@ std::vector<std::pair<size_t, size_t>> runs_of(const Step& step) {
 }  // namespace
 
 // LFM2's gated short convolution: B, C, x = in(h); out(C * conv(B * x)).
-void short_convolution(Step& step, const Block& block, ConstRows x, Rows out) {
+void short_convolution(Step& step, const Block& block, Activations& x, Rows out) {
   const Config& c = step.model.config;
   const RecurrentWeights& w = block.recurrent;
   const size_t n = step.count(), d = c.d_model;
   Buffer bcx(n, 3 * d), mixed(n, d);
-  apply(step, w.in, x, bcx);
+  apply(step, x, {{&w.in, bcx}});
   std::vector<float> input(d);
   for (size_t t = 0; t < n; t++) {
     const std::span<const float> b = bcx[t].first(d), gate = bcx[t].subspan(d, d), value = bcx[t].last(d);
@@ -57,19 +57,14 @@ void short_convolution(Step& step, const Block& block, ConstRows x, Rows out) {
 // Gated delta rule (Yang et al. 2024, arXiv 2412.06464), and with a decay for each channel Kimi delta attention (arXiv 2510.26692).
 // For each value head, with its state S [key, value]:
 //   S = decay * S;  S += k (beta (v - S^T k))^T;  out = S^T q
-void delta_net(Step& step, const Block& block, ConstRows x, Rows out) {
+void delta_net(Step& step, const Block& block, Activations& x, Rows out) {
   const Config& c = step.model.config;
   const RecurrentWeights& w = block.recurrent;
   const bool kimi = block.config->mixer == Mixer::kimi_delta;
   const size_t n = step.count(), dk = c.delta_key_size, dv = c.delta_value_size, heads = c.delta_value_heads;
   const size_t keys = c.delta_key_heads * dk, values = heads * dv, channels = 2 * keys + values, share = heads / c.delta_key_heads;
   Buffer q(n, keys), k(n, keys), v(n, values), gate(n, values), beta(n, heads), decay(n, kimi ? keys : heads), mixed(n, values);
-  apply(step, w.q, x, q);
-  apply(step, w.k, x, k);
-  apply(step, w.v, x, v);
-  apply(step, w.gate, x, gate);
-  apply(step, w.beta, x, beta);
-  apply(step, w.decay, x, decay);
+  apply(step, x, {{&w.q, q}, {&w.k, k}, {&w.v, v}, {&w.gate, gate}, {&w.beta, beta}, {&w.decay, decay}});
 
   for (const std::pair<size_t, size_t>& run : runs_of(step)) {
     const size_t begin = run.first, end = run.second;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/threads.h"
+#include "kernels/activations.h"
 #include "model/observer.h"
 #include "model/state.h"
 #include "model/weights.h"
@@ -49,20 +50,25 @@ class Buffer {
 };
 
 // y = W x + b: every weight product of the forward pass but the experts' goes through here, with the tensor's name.
+struct Product {
+  const Linear* linear;
+  Rows y;
+};
+void apply(const Step& step, Activations& x, std::initializer_list<Product> products);  // of one input, together
 void apply(const Step& step, const Linear& linear, ConstRows x, Rows y);
 
-// The mixers: x [rows, d_model] normed input, out [rows, d_model].
-void attention(Step& step, const Block& block, ConstRows x, Rows out);
-void latent_attention(Step& step, const Block& block, ConstRows x, Rows out);
-void expert_attention(Step& step, const Block& block, ConstRows x, Rows out);
-void short_convolution(Step& step, const Block& block, ConstRows x, Rows out);
-void delta_net(Step& step, const Block& block, ConstRows x, Rows out);
+// The mixers: x [rows, d_model] the normed input, out [rows, d_model].
+void attention(Step& step, const Block& block, Activations& x, Rows out);
+void latent_attention(Step& step, const Block& block, Activations& x, Rows out);
+void expert_attention(Step& step, const Block& block, Activations& x, Rows out);
+void short_convolution(Step& step, const Block& block, Activations& x, Rows out);
+void delta_net(Step& step, const Block& block, Activations& x, Rows out);
 
 // FFNs and mixtures of them.
-void feed_forward(const Step& step, const FeedForward& ffn, ConstRows x, Rows out);
+void feed_forward(const Step& step, const FeedForward& ffn, Activations& x, Rows out);
 float activation(const Config& config, float x);
-void activate(const Config& config, Rows gate, ConstRows up);  // gate = act(gate) * up
-RoutingPlan route(Step& step, const Site& site, ConstRows features);
+void activate(const Config& config, std::span<float> gate, std::span<const float> up);  // gate = act(gate) * up
+RoutingPlan route(Step& step, const Site& site, Activations& features);
 
 // The choices of a plan as they are summed: row by row, each row's in ascending id. Ids that stand for one record are one choice, at the
 // lower id.
@@ -76,8 +82,7 @@ struct Slots {
   std::vector<uint32_t> experts;  // those that occur, ascending
 };
 Slots slots_of(const Site& site, const RoutingPlan& plan);
-void run_experts(const Step& step, const Site& site, const RoutingPlan& plan, ConstRows x, Rows out);
-void mixture(Step& step, const Site& site, ConstRows x, Rows out);
+void mixture(Step& step, const Site& site, Activations& x, Rows out);
 
 // Pieces that several mixers share.
 void rotate_row(const Step& step, const Block& block, size_t row, std::span<float> x);  // one head's rotating part

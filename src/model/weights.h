@@ -86,6 +86,7 @@ struct Model {
   std::vector<Block> blocks;
   std::vector<const Site*> sites;
   uint64_t weight_bytes = 0;
+  uint64_t fingerprint = 0;  // of a row of every matrix and all vectors, as stored: another model has another one
   std::vector<std::string> notes;  // what was skipped in the file, one line each
   std::vector<std::shared_ptr<void>> storage;  // mapped files and copies that the views above point into
 };

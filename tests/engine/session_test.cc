@@ -7,6 +7,7 @@
 
 #include <random>
 
+#include "model/experts.h"
 #include "tests/engine/fixture.h"
 
 namespace moiety {
@@ -197,7 +198,8 @@ struct Rig {
     site.config = model->sites[0]->config;
     site.bank = std::move(bank);
     Buffer out(x.rows(), x.cols());
-    run_experts(step, site, plan, x, out);
+    Activations input{ConstRows(x)};
+    run_experts(step, site, assign(site, plan), {}, input, out);
     std::vector<float> all;
     for (size_t t = 0; t < out.rows(); t++) all.insert(all.end(), out[t].begin(), out[t].end());
     return all;

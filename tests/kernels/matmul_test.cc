@@ -87,7 +87,8 @@ TEST_F(Matmul, BitsDependOnTheRowAlone) {
       for (size_t threads = 1; threads <= 4; threads++) {
         Workers workers(threads);
         std::vector<float> y(tokens * rows);
-        matmul(w, {x.data(), tokens, cols, stride}, {y.data(), tokens, rows, rows}, workers);
+        Activations input(ConstRows{x.data(), tokens, cols, stride});
+        matmul(w, input, {y.data(), tokens, rows, rows}, workers);
         ASSERT_EQ(std::memcmp(y.data(), alone.data(), y.size() * 4), 0) << type_info(type).name << ", " << threads << " threads";
       }
       for (size_t begin : {0, 1, 6}) {

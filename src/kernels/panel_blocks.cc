@@ -1,0 +1,140 @@
+// The layouts are those that formats/codec_legacy.cc, codec_k.cc and codec_lookup.cc draw.
+#include "kernels/panel_blocks.h"
+
+#include <cstring>
+
+#include "base/error.h"
+
+namespace moiety {
+namespace {
+
+uint32_t byte_at(const std::byte* p, size_t i) { return static_cast<uint32_t>(p[i]); }
+uint16_t word_at(const std::byte* p) {
+  uint16_t out;
+  std::memcpy(&out, p, 2);
+  return out;
+}
+
+// 16 bytes: low nibbles are the codes 0-15, high nibbles 16-31.
+void nibbles(const std::byte* in, uint8_t* codes) {
+  for (size_t i = 0; i < 16; i++) {
+    codes[i] = static_cast<uint8_t>(byte_at(in, i) & 15);
+    codes[i + 16] = static_cast<uint8_t>(byte_at(in, i) >> 4);
+  }
+}
+
+// 32 bits: the fifth bits of 32 codes.
+void fifth_bits(const std::byte* in, uint8_t* codes) {
+  for (size_t i = 0; i < 32; i++) codes[i] = static_cast<uint8_t>(codes[i] | (byte_at(in, i / 8) >> (i % 8) & 1) << 4);
+}
+
+SuperBlock legacy(TensorType type, const std::byte* in) {
+  SuperBlock out;
+  const bool minimum = type == TensorType::q4_1 || type == TensorType::q5_1, fifth = type == TensorType::q5_0 || type == TensorType::q5_1;
+  out.d = word_at(in);
+  in += 2;
+  if (minimum) out.dmin = word_at(in), in += 2;
+  if (type == TensorType::q8_0) {
+    std::memcpy(out.codes, in, 32);
+    return out;
+  }
+  nibbles(in + (fifth ? 4 : 0), out.codes);
+  if (fifth) fifth_bits(in, out.codes);
+  return out;
+}
+
+SuperBlock q2_k(const std::byte* in) {
+  SuperBlock out;
+  out.d = word_at(in + 80), out.dmin = word_at(in + 82);
+  std::memcpy(out.scales, in, 16);
+  for (size_t s = 0; s < 16; s++)
+    for (size_t i = 0; i < 16; i++)
+      out.codes[s * 16 + i] = static_cast<uint8_t>(byte_at(in + 16 + s / 8 * 32 + s % 2 * 16, i) >> (s % 8 / 2 * 2) & 3);
+  return out;
+}
+
+SuperBlock q3_k(const std::byte* in) {
+  SuperBlock out;
+  out.d = word_at(in + 108);
+  const std::byte *high = in, *low = in + 32, *packed = in + 96;
+  for (size_t s = 0; s < 16; s++) {
+    const uint32_t four = byte_at(packed, s % 8) >> (s < 8 ? 0 : 4) & 15, two = byte_at(packed + 8, s % 4) >> (s / 4 * 2) & 3;
+    out.scales[s] = static_cast<uint8_t>(static_cast<int>(four | two << 4) - 32);
+    for (size_t i = 0; i < 16; i++) {
+      const uint32_t q = byte_at(low + s / 8 * 32 + s % 2 * 16, i) >> (s % 8 / 2 * 2) & 3, h = byte_at(high + s % 2 * 16, i) >> (s / 2) & 1;
+      out.codes[s * 16 + i] = static_cast<uint8_t>(q | h << 2);
+    }
+  }
+  return out;
+}
+
+// Q4_K and Q5_K: 12 bytes of 6-bit scales and minima; the first four lie plain, the last four's upper bits in the first bytes' tops.
+SuperBlock q45_k(const std::byte* in, bool fifth) {
+  SuperBlock out;
+  out.d = word_at(in), out.dmin = word_at(in + 2);
+  const std::byte* packed = in + 4;
+  for (size_t s = 0; s < 4; s++) {
+    out.scales[s] = static_cast<uint8_t>(byte_at(packed, s) & 63);
+    out.minima[s] = static_cast<uint8_t>(byte_at(packed, s + 4) & 63);
+    out.scales[s + 4] = static_cast<uint8_t>((byte_at(packed, s + 8) & 15) | byte_at(packed, s) >> 6 << 4);
+    out.minima[s + 4] = static_cast<uint8_t>(byte_at(packed, s + 8) >> 4 | byte_at(packed, s + 4) >> 6 << 4);
+  }
+  const std::byte *high = in + 16, *low = in + (fifth ? 48 : 16);
+  for (size_t s = 0; s < 8; s++)
+    for (size_t i = 0; i < 32; i++) {
+      uint32_t q = byte_at(low + s / 2 * 32, i) >> (s % 2 * 4) & 15;
+      if (fifth) q |= (byte_at(high, i) >> s & 1) << 4;
+      out.codes[s * 32 + i] = static_cast<uint8_t>(q);
+    }
+  return out;
+}
+
+SuperBlock q6_k(const std::byte* in) {
+  SuperBlock out;
+  out.d = word_at(in + 208);
+  std::memcpy(out.scales, in + 192, 16);
+  for (size_t g = 0; g < 8; g++) {
+    const size_t h = g / 4, k = g % 4;
+    const std::byte *low = in + h * 64 + k % 2 * 32, *high = in + 128 + h * 32;
+    for (size_t i = 0; i < 32; i++)
+      out.codes[g * 32 + i] = static_cast<uint8_t>((byte_at(low, i) >> (k / 2 * 4) & 15) | (byte_at(high, i) >> (k * 2) & 3) << 4);
+  }
+  return out;
+}
+
+SuperBlock iq4_xs(const std::byte* in) {
+  SuperBlock out;
+  out.d = word_at(in);
+  const uint32_t upper = word_at(in + 2);
+  for (size_t s = 0; s < 8; s++) {
+    const uint32_t scale = (byte_at(in + 4, s / 2) >> (s % 2 * 4) & 15) | (upper >> (2 * s) & 3) << 4;
+    out.scales[s] = static_cast<uint8_t>(static_cast<int>(scale) - 32);
+    nibbles(in + 8 + s * 16, out.codes + s * 32);
+  }
+  return out;
+}
+
+}  // namespace
+
+SuperBlock take_apart(const PanelFormat& format, const std::byte* block) {
+  SuperBlock out;
+  switch (format.type) {
+    case TensorType::q2_k: return q2_k(block);
+    case TensorType::q3_k: return q3_k(block);
+    case TensorType::q4_k: return q45_k(block, false);
+    case TensorType::q5_k: return q45_k(block, true);
+    case TensorType::q6_k: return q6_k(block);
+    case TensorType::iq4_xs: return iq4_xs(block);
+    case TensorType::iq4_nl:
+      out.d = word_at(block);
+      nibbles(block + 2, out.codes);
+      return out;
+    case TensorType::mxfp4:
+      out.d = static_cast<uint16_t>(byte_at(block, 0));
+      nibbles(block + 1, out.codes);
+      return out;
+    default: return legacy(format.type, block);
+  }
+}
+
+}  // namespace moiety

@@ -1,0 +1,22 @@
+// The products of one panel with a few rows of activations, for each instruction set. Internal to kernels/.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/panel.h"
+#include "kernels/q8_rows.h"
+
+namespace moiety {
+
+// out[t][r] = row r of the panel times activation row x[t]. `x` are Q8Block rows where the type has a PanelFormat, else float rows.
+using PanelKernel = void (*)(const std::byte* panel, size_t cols, const void* const* x, size_t tokens, float (*out)[panel_rows]);
+
+struct PanelKernels {
+  const char* name;
+  PanelKernel quantised[sizeof(panel_formats) / sizeof(panel_formats[0])];  // in the order of panel_formats
+  PanelKernel f32, f16, bf16;
+};
+
+extern const PanelKernels panel_kernels_portable, panel_kernels_avx2, panel_kernels_avxvnni, panel_kernels_avx512, panel_kernels_avx512vnni;
+
+}  // namespace moiety

@@ -1,0 +1,94 @@
+#include "kernels/panel_product.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "kernels/isa.h"
+
+namespace moiety {
+namespace {
+
+const PanelKernels& kernels_of(Isa isa) {
+  switch (isa) {
+    case Isa::avx512vnni: return panel_kernels_avx512vnni;
+    case Isa::avx512: return panel_kernels_avx512;
+    case Isa::avxvnni: return panel_kernels_avxvnni;
+    case Isa::avx2: return panel_kernels_avx2;
+    case Isa::portable: break;
+  }
+  return panel_kernels_portable;
+}
+
+}  // namespace
+
+const PanelKernels& panel_kernels() { return kernels_of(current_isa()); }
+
+std::vector<const PanelKernels*> available_panel_kernels() {
+  std::vector<const PanelKernels*> out;
+  for (Isa isa : runnable_isas()) out.push_back(&kernels_of(isa));
+  return out;
+}
+
+PanelKernel panel_kernel_of(const PanelKernels& kernels, TensorType type) {
+  if (type == TensorType::f32) return kernels.f32;
+  if (type == TensorType::f16) return kernels.f16;
+  if (type == TensorType::bf16) return kernels.bf16;
+  const PanelFormat* f = panel_format(type);
+  if (!f) throw Error("tensors of type {} have no kernel order", type_info(type).name);
+  return kernels.quantised[f - panel_formats];
+}
+
+RowPointers::RowPointers(TensorType type, Activations& x, Workers& workers) {
+  if (panel_format(type)) q8_ = &x.q8(workers);
+  else floats_ = x.floats();
+}
+
+namespace {
+
+struct Place {  // a range of panels of one matrix among all panels of the products
+  const MatrixProduct* product;
+  PanelKernel multiply;
+  RowPointers rows;
+  size_t first, bytes;  // panels before it, bytes of one
+};
+
+// Rows in tiles that stay in the first-level cache while the range's panels, which the second-level cache holds, pass by.
+void multiply_range(const Place& place, size_t begin, size_t end, size_t tokens) {
+  constexpr size_t tile = 8;
+  const Matrix& w = *place.product->w;
+  float out[tile][panel_rows];
+  const void* some[tile];
+  for (size_t t = 0; t < tokens; t += tile) {
+    const size_t count = std::min(tile, tokens - t);
+    for (size_t k = 0; k < count; k++) some[k] = place.rows[t + k];
+    for (size_t p = begin; p < end; p++) {
+      place.multiply(w.panels + p * place.bytes, w.cols, some, count, out);
+      const size_t column = p * panel_rows, wide = std::min(panel_rows, w.rows - column);
+      for (size_t k = 0; k < count; k++) std::copy_n(out[k], wide, place.product->y[t + k] + column);
+    }
+  }
+}
+
+}  // namespace
+
+void panel_products(std::span<const MatrixProduct> products, Activations& x, Workers& workers) {
+  if (x.rows() == 0) return;
+  std::vector<Place> places;
+  size_t all = 0, bytes = 1;
+  for (const MatrixProduct& p : products) {
+    places.push_back({&p, panel_kernel_of(panel_kernels(), p.w->type), RowPointers(p.w->type, x, workers), all, panel_bytes(p.w->type, p.w->cols)});
+    all += panels(p.w->rows);
+    bytes = std::max(bytes, places.back().bytes);
+  }
+  // Enough work for a worker to fetch a range, few enough panels to stay in its cache, and ranges enough for all workers.
+  const size_t fit = std::max<size_t>(1, (size_t{256} << 10) / bytes), worthwhile = std::max<size_t>(1, (size_t{64} << 10) / bytes / x.rows());
+  const size_t grain = std::min(x.rows() > 1 ? fit : worthwhile, all / workers.size() / 4 + 1);
+  workers.run(all, grain, [&](size_t begin, size_t end, size_t) {
+    for (size_t i = 0; i < places.size(); i++) {
+      const size_t first = places[i].first, last = i + 1 < places.size() ? places[i + 1].first : all;
+      if (begin < last && end > first) multiply_range(places[i], std::max(begin, first) - first, std::min(end, last) - first, x.rows());
+    }
+  });
+}
+
+}  // namespace moiety

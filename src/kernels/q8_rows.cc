@@ -1,0 +1,74 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/q8_rows.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <algorithm>
+
+#include "kernels/q8_rows.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace moiety {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+HWY_ATTR void quantise_blocks(const float* x, size_t blocks, Q8Block* out) {
+  const hn::CappedTag<float, 16> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const hn::Rebind<int8_t, decltype(d)> d8;
+  const size_t lanes = hn::Lanes(d);
+  for (size_t b = 0; b < blocks; b++, x += 32) {
+    Q8Block& block = out[b];
+    auto largest = hn::Zero(d), poison = hn::Zero(d);
+    for (size_t i = 0; i < 32; i += lanes) {
+      const auto v = hn::LoadU(d, x + i);
+      largest = hn::Max(largest, hn::Abs(v));
+      poison = hn::MulAdd(v, hn::Zero(d), poison);  // NaN as soon as a number is not finite
+    }
+    const float top = hn::GetLane(hn::MaxOfLanes(d, largest)), bad = hn::GetLane(hn::SumOfLanes(d, poison));
+    const auto inverse = hn::Set(d, top > 0 && bad == 0 ? 127.0f / top : 0.0f);
+    int32_t sum[2] = {};
+    for (size_t half = 0; half < 2; half++) {
+      auto total = hn::Zero(di);
+      for (size_t i = 16 * half; i < 16 * half + 16; i += lanes) {
+        // A subnormal block's inverse is infinite: the limits keep its codes in range.
+        const auto code = hn::Min(hn::Max(hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), inverse)), hn::Set(di, -127)), hn::Set(di, 127));
+        total = hn::Add(total, code);
+        hn::StoreU(hn::DemoteTo(d8, code), d8, block.q + i);
+      }
+      sum[half] = hn::GetLane(hn::SumOfLanes(di, total));
+    }
+    const float scale = top / 127.0f + bad;
+    block.scale = scale;
+    for (size_t half = 0; half < 2; half++) block.sum[half] = sum[half], block.scaled_sum[half] = scale * static_cast<float>(sum[half]);
+    block.whole = sum[0] + sum[1];
+    block.scaled_whole = scale * static_cast<float>(block.whole);
+    block.unused = 0;
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace moiety
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace moiety {
+
+HWY_EXPORT(quantise_blocks);
+
+void quantise_row(const float* x, size_t cols, Q8Block* out) {
+  HWY_DYNAMIC_DISPATCH(quantise_blocks)(x, cols / 32, out);
+  if (cols % 32 == 0) return;
+  float rest[32] = {};
+  std::copy(x + cols / 32 * 32, x + cols, rest);
+  HWY_DYNAMIC_DISPATCH(quantise_blocks)(rest, 1, out + cols / 32);
+}
+
+Q8Rows::Q8Rows(ConstRows x, Workers& workers) : Q8Rows(x.rows, x.cols) {
+  workers.run(x.rows, std::max<size_t>(1, 16384 / std::max<size_t>(1, x.cols)), [&](size_t begin, size_t end, size_t) {
+    for (size_t t = begin; t < end; t++) quantise_row(x[t], x.cols, (*this)[t]);
+  });
+}
+
+}  // namespace moiety
+#endif

@@ -1,0 +1,43 @@
+// Activations in 8 bits, the form that products with quantised weights take.
+//
+// Blocks of 32 numbers with a float32 scale each (the largest magnitude becomes 127), and sums that stand for the weights' offsets and minima.
+// A row's bytes depend on the row and the instruction set alone. NaN or infinity anywhere in a block makes its scale NaN.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "base/threads.h"
+#include "kernels/matrix.h"
+
+namespace moiety {
+
+struct alignas(64) Q8Block {
+  int8_t q[32];
+  float scale;
+  float scaled_sum[2];   // scale times the sum of q: of the first 16 and of the last
+  float scaled_whole;    // of all 32
+  int32_t sum[2];
+  int32_t whole;
+  int32_t unused;
+};
+static_assert(sizeof(Q8Block) == 64);
+
+void quantise_row(const float* x, size_t cols, Q8Block* out);  // [cols / 32], rounded up: missing columns count as zero
+
+// [rows, blocks]
+class Q8Rows {
+ public:
+  Q8Rows() = default;
+  Q8Rows(size_t rows, size_t cols) : blocks_((cols + 31) / 32), values_(rows * blocks_) {}
+  Q8Rows(ConstRows x, Workers& workers);
+  size_t blocks() const { return blocks_; }
+  bool empty() const { return values_.empty(); }
+  const Q8Block* operator[](size_t row) const { return values_.data() + row * blocks_; }
+  Q8Block* operator[](size_t row) { return values_.data() + row * blocks_; }
+
+ private:
+  size_t blocks_ = 0;
+  std::vector<Q8Block> values_;
+};
+
+}  // namespace moiety

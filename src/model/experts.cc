@@ -1,0 +1,92 @@
+#include "model/experts.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "kernels/matmul.h"
+#include "kernels/ops.h"
+
+namespace moiety {
+namespace {
+
+const Matrix& part(const ExpertView& view, PartRole role, const Site& site) {
+  const Matrix* found = view.find(role);
+  if (!found) throw Error("layer {}: an expert lacks one of its matrices", site.layer);
+  return *found;
+}
+
+void add_bias(const Matrix* bias, Rows y) {
+  if (!bias) return;
+  const std::span<const float> values(reinterpret_cast<const float*>(bias->data), bias->cols);
+  for (size_t t = 0; t < y.rows; t++) add({y[t], y.cols}, values);
+}
+
+void run_expert(const Step& step, const Site& site, const ExpertView& view, Buffer& input, Buffer& inner, Buffer& output) {
+  if (view.kind == ExpertKind::zero) {
+    for (size_t t = 0; t < input.rows(); t++) std::ranges::copy(input[t], output[t].begin());
+    return;
+  }
+  const Matrix &gate = part(view, PartRole::gate, site), &up = part(view, PartRole::up, site), &down = part(view, PartRole::down, site);
+  inner = Buffer(input.rows(), gate.rows);
+  Buffer upper(input.rows(), up.rows);
+  Activations x{ConstRows(input)};
+  const MatrixProduct both[] = {{&gate, inner}, {&up, upper}};
+  matmul(both, x, step.workers);
+  add_bias(view.find(PartRole::gate_bias), inner);
+  add_bias(view.find(PartRole::up_bias), upper);
+  for (size_t t = 0; t < inner.rows(); t++) activate(step.model.config, inner[t], upper[t]);
+  Activations activated{ConstRows(inner)};
+  matmul(down, activated, output, step.workers);
+  add_bias(view.find(PartRole::down_bias), output);
+}
+
+// Experts in whatever order they arrive; their outputs wait in a buffer for the sum.
+void run_apart(const Step& step, const Site& site, const Assignment& a, Lease& lease, std::span<const float> shared_weights, Activations& activations,
+               Rows out) {
+  const ConstRows x = activations.floats();
+  const size_t d = x.cols;
+  const bool weight_input = site.config->weight_on_input;
+  Buffer outputs(a.slots.size(), d);
+  for (size_t i; (i = lease.wait_any()) != Lease::none;) {
+    const std::span<const Slot> slots = a.of(i);
+    Buffer input(slots.size(), d), inner(0, 0), output(slots.size(), d);
+    std::vector<uint32_t> rows;
+    for (size_t m = 0; m < slots.size(); m++) {
+      rows.push_back(slots[m].row);
+      for (size_t k = 0; k < d; k++) input[m][k] = weight_input ? x[slots[m].row][k] * slots[m].weight : x[slots[m].row][k];
+    }
+    run_expert(step, site, lease.view(i), input, inner, output);
+    if (step.observer) step.observer->expert_ran(site, a.experts[i], rows, input, inner, output);
+    for (size_t m = 0; m < slots.size(); m++) std::ranges::copy(output[m], outputs[a.first[i] + m].begin());
+  }
+  for (size_t t = 0; t < x.rows; t++) std::fill_n(out[t], d, 0.0f);
+  for (size_t s = 0; s < a.slots.size(); s++) add_scaled({out[a.slots[s].row], d}, outputs[s], weight_input ? 1.0f : a.slots[s].weight);
+  if (!site.shared) return;
+  Buffer shared(x.rows, d);
+  feed_forward(step, site.shared, activations, shared);
+  for (size_t t = 0; t < x.rows; t++) add_scaled({out[t], d}, shared[t], shared_weights[t]);
+}
+
+}  // namespace
+
+Assignment assign(const Site& site, const RoutingPlan& plan) {
+  Slots by_row = slots_of(site, plan);
+  Assignment out{std::move(by_row.experts), std::move(by_row.slots), {}};
+  std::ranges::stable_sort(out.slots, {}, &Slot::expert);
+  for (size_t s = 0; s < out.slots.size(); s++)
+    if (s == 0 || out.slots[s].expert != out.slots[s - 1].expert) out.first.push_back(s);
+  out.first.push_back(out.slots.size());
+  return out;
+}
+
+void run_experts(const Step& step, const Site& site, const Assignment& assignment, std::span<const float> shared_weights, Activations& x, Rows out) {
+  const std::unique_ptr<Lease> lease = site.bank->lease(assignment.experts);
+  if (lease->all_ready() && !step.observer && !site.config->weight_on_input) {
+    std::vector<const ExpertView*> views(assignment.experts.size());
+    for (size_t i = 0; i < views.size(); i++) views[i] = &lease->view(i);
+    if (run_fused(step, site, assignment, views, shared_weights, x, out)) return;
+  }
+  run_apart(step, site, assignment, *lease, shared_weights, x, out);
+}
+
+}  // namespace moiety

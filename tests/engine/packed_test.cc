@@ -1,0 +1,87 @@
+// Weights in kernel order: near the reference arithmetic, and the same bits for a token whatever is computed beside it, on whichever way.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <random>
+
+#include "model/convert.h"
+#include "model/type_mix.h"
+#include "tests/engine/fixture.h"
+
+namespace moiety {
+namespace {
+
+struct Watcher : Observer {};  // makes experts run one by one
+
+std::shared_ptr<const Model> load(const std::filesystem::path& path, bool pack) {
+  LoadOptions options;
+  options.pack = pack;
+  return load_model(path, options);
+}
+
+std::vector<float> run(const std::shared_ptr<const Model>& model, const std::vector<int32_t>& ids, size_t threads, size_t chunk, Observer* observer = nullptr) {
+  SessionOptions options = exact();
+  options.threads = threads, options.chunk = chunk;
+  Session session(model, options);
+  const Append append{session.add_sequence(), ids, WantLogits::all};
+  return session.evaluate({&append, 1}, observer)[0];
+}
+
+class Packed : public testing::TestWithParam<Fixture> {};
+
+TEST_P(Packed, FloatsComputeTheSame) {
+  const auto sequences = GetParam().tokens();
+  const auto model = load(GetParam().path, true);
+  for (size_t i = 0; i < sequences.size(); i++) {
+    const std::vector<float> mine = run(model, sequences[i], 2, 512);
+    EXPECT_LE(relative_error(mine, GetParam().logits(i)), 1e-4) << "sequence " << i;
+  }
+}
+
+TEST_P(Packed, TheWayChangesNoBit) {
+  const auto ids = GetParam().tokens()[0];
+  const auto model = load(GetParam().path, true);
+  const std::vector<float> reference = run(model, ids, 1, 512);
+  EXPECT_EQ(reference, run(model, ids, 3, 1)) << "token by token";
+  EXPECT_EQ(reference, run(model, ids, 2, 5)) << "in chunks of 5";
+  Watcher watcher;
+  EXPECT_EQ(reference, run(model, ids, 2, 512, &watcher)) << "expert by expert";
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixtures, Packed, testing::ValuesIn(all_fixtures()), [](const auto& info) {
+  std::string name = info.param.name();
+  for (char& c : name)
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  return name;
+});
+
+// Quantised weights with activations of 8 bits: the same bits on every way, and nearer to float32 than any mistake would be.
+TEST(Quantised, TheWayChangesNoBit) {
+  const std::filesystem::path fixtures = std::filesystem::path(MOIETY_SOURCE_DIR) / "tests/fixtures";
+  const std::filesystem::path file = std::filesystem::temp_directory_path() / ("moiety-packed-" + std::to_string(::getpid()) + ".gguf");
+  for (const char* name : {"mixtral", "qwen2_moe", "deepseek_v3", "granitemoeshared", "longcat_flash", "gpt_oss"})
+    for (const char* type : {"q8_0", "q4_0", "q5_1"}) {
+      SCOPED_TRACE(testing::Message() << name << " " << type);
+      Checkpoint source = Checkpoint::open(fixtures / name);
+      ConvertOptions options;
+      options.type = read_type(type, true);
+      convert(source, file, options);
+      const std::vector<int32_t> ids = Fixture{fixtures / name}.tokens()[0];
+      const auto model = load(file, true);
+      const std::vector<float> fused = run(model, ids, 1, 512);
+      EXPECT_EQ(fused, run(model, ids, 3, 1)) << "token by token";
+      EXPECT_EQ(fused, run(model, ids, 2, 7)) << "in chunks of 7";
+      Watcher watcher;
+      EXPECT_EQ(fused, run(model, ids, 2, 512, &watcher)) << "expert by expert";
+      const std::vector<float> exact_sums = run(load(file, false), ids, 2, 512);
+      double difference = 0, size = 0;
+      for (size_t i = 0; i < fused.size(); i++) difference += std::pow(fused[i] - exact_sums[i], 2), size += std::pow(exact_sums[i], 2);
+      EXPECT_LE(std::sqrt(difference / size), 0.15) << "a choice of experts may turn, the sum of all may not";
+      EXPECT_FALSE(std::isnan(difference));
+    }
+  std::filesystem::remove(file);
+}
+
+}  // namespace
+}  // namespace moiety
