@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/verbs.h"
-#include "base/interrupt.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "engine/token_progress.h"
 #include "observe/load.h"
 #include "observe/work.h"
 #include "text/tokenizer.h"
@@ -76,7 +76,6 @@ Run run_once(Session& session, const Options& o, const OrdinaryIds& text, bool g
   WorkCounter work(session.model(), load);
   const Clock::time_point begin = Clock::now();
   for (size_t t = 0; t < (generate ? o.generate : 1); t++) {
-    throw_if_interrupted();
     std::vector<Append> appends;
     for (size_t b = 0; b < o.batch; b++)
       appends.push_back({sequences.ids[b], generate ? std::span(texts[b]).subspan(t, 1) : std::span<const int32_t>(texts[b]), WantLogits::last});
@@ -85,6 +84,20 @@ Run run_once(Session& session, const Options& o, const OrdinaryIds& text, bool g
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   const double tokens = static_cast<double>(o.batch * (generate ? o.generate : o.prompt));
   return {tokens / seconds, work.bytes_read() / seconds / 1e9, work.macs() / seconds / 1e9, work.active_bytes() / tokens};
+}
+
+std::string test_name(const Options& o, bool generate) { return generate ? fmt::format("tg{}", o.generate) : fmt::format("pp{}", o.prompt); }
+
+std::vector<Run> measure(Session& session, const Options& o, const OrdinaryIds& text, bool generate, LoadCounter& load, bool quiet) {
+  const uint64_t tokens = o.batch * (1 + o.repeats * (o.depth + (generate ? o.generate : o.prompt)));
+  const TokenProgress computed({&session}, tokens, show_progress(test_name(o, generate), "tokens", quiet));
+  Options warm_up = o;
+  warm_up.prompt = warm_up.generate = 1, warm_up.depth = 0;
+  LoadCounter unused;
+  run_once(session, warm_up, text, generate, o.repeats, unused);  // pages come in
+  std::vector<Run> runs;
+  for (size_t r = 0; r < o.repeats; r++) runs.push_back(run_once(session, o, text, generate, r, load));
+  return runs;
 }
 
 json spread(std::vector<Run>& runs) {
@@ -129,16 +142,11 @@ void add_bench(Commands& commands) {
       LoadCounter load;
       for (bool generate : {false, true}) {
         if ((generate ? o->generate : o->prompt) == 0) continue;
-        Options warm_up = *o;
-        warm_up.prompt = warm_up.generate = 1, warm_up.depth = 0;
-        LoadCounter unused;
-        run_once(session, warm_up, text, generate, o->repeats, unused);  // pages come in
-        std::vector<Run> runs;
-        for (size_t r = 0; r < o->repeats; r++) runs.push_back(run_once(session, *o, text, generate, r, load));
+        std::vector<Run> runs = measure(session, *o, text, generate, load, commands.quiet);
         const json speed = spread(runs);
         const Run& middle = runs[runs.size() / 2];
         // The machine's limits are measured once kernels are fast enough for the fraction to say something.
-        out.push_back({{"test", fmt::format("{}{}", generate ? "tg" : "pp", generate ? o->generate : o->prompt)}, {"batch", o->batch}, {"depth", o->depth},
+        out.push_back({{"test", test_name(*o, generate)}, {"batch", o->batch}, {"depth", o->depth},
                        {"tokens_per_s", speed}, {"runs", o->repeats}, {"threads", options.threads},
                        {"active_bytes_per_token", static_cast<uint64_t>(middle.active_bytes)}, {"read_gb_per_s", middle.read_gb_per_s},
                        {"bandwidth_gb_per_s", nullptr}, {"bandwidth_fraction", nullptr}, {"gmac_per_s", middle.gmac_per_s}, {"peak_gmac_per_s", nullptr},

@@ -3,6 +3,7 @@
 
 #include "apps/verbs.h"
 #include "base/file.h"
+#include "base/progress.h"
 #include "base/size.h"
 #include "engine/memory.h"
 #include "kernels/panel.h"
@@ -66,8 +67,10 @@ std::shared_ptr<const Model> open_model(const ModelOptions& o, bool quiet) {
   load.check = o.check;
   load.pack = o.compute == "auto";
   load.threads = o.threads;
+  load.progress = show_progress("loading", "bytes", quiet);
   if (!o.memory.empty()) check_budget(o, find_model(o.model));
   auto model = load_model(find_model(o.model), load);
+  load.progress = {};  // before the first note
   if (!quiet)
     for (const std::string& note : model->notes) std::fprintf(stderr, "%s: %s\n", o.model.c_str(), note.c_str());
   return model;

@@ -38,8 +38,7 @@ ConvertOptions prepare(const Options& o, Checkpoint& in, bool quiet) {
   if (!o.imatrix.empty()) c.importance = std::make_shared<ImportanceMatrix>(ImportanceMatrix::read(o.imatrix));
   if (c.type && c.type->name == "q2_k_s" && !c.importance) throw UsageError("q2_k_s needs an importance matrix; give --imatrix F, or take q2_k");
   c.threads = o.threads;
-  auto progress = std::make_shared<Progress>("writing", "bytes", 0, progress_on_stderr(quiet));
-  c.progress = [progress](uint64_t done, uint64_t all) { progress->set(done, all); };
+  c.progress = show_progress("writing", "bytes", quiet);
   if (c.to_hf) c.add_companions = [&in, quiet](const std::filesystem::path& directory) { add_companions(in, directory, quiet); };
   else
     c.edit_metadata = [&in, quiet](Metadata& m) {
@@ -87,7 +86,8 @@ void add_convert(Commands& commands) {
   verb->callback([o, &commands] {
     commands.chosen = [o, &commands] {
       Checkpoint in = Checkpoint::open(find_model(o->in));
-      report(convert(in, o->out, prepare(*o, in, commands.quiet)), *o);
+      const ConvertReport r = convert(in, o->out, prepare(*o, in, commands.quiet));
+      report(r, *o);
       return 0;
     };
   });

@@ -17,11 +17,6 @@ struct Options : ModelOptions {
   size_t window = 512, chunks = 0, limit = 0;
 };
 
-std::function<void(size_t, size_t)> progress(const char* unit, bool quiet) {
-  auto bar = std::make_shared<Progress>("evaluating", unit, 0, progress_on_stderr(quiet));
-  return [bar](size_t done, size_t all) { bar->set(done, all); };
-}
-
 // Windows set the context; --context of these verbs is theirs.
 SessionOptions options_for(const Options& o) {
   SessionOptions s = session_options(o);
@@ -42,7 +37,7 @@ int run_perplexity(Options& o, bool quiet) {
   const auto model = open_model(o, quiet);
   const auto tokenizer = load_tokenizer(model->path);
   Session session(model, options_for(o));
-  const Perplexity p = perplexity(session, *tokenizer, ids_of(*tokenizer, o.file), o.window, o.chunks, progress("windows", quiet));
+  const Perplexity p = perplexity(session, *tokenizer, ids_of(*tokenizer, o.file), o.window, o.chunks, show_progress("evaluating", "tokens", quiet));
   if (o.json) fmt::print("{}\n", as_json(p).dump(2));
   else fmt::print("perplexity {:.4f} ± {:.4f}, {:.4f} bits per byte, {} tokens in {} windows of {}\n", p.perplexity, p.stderr_, p.bits_per_byte, p.tokens, p.chunks, p.context);
   return 0;
@@ -53,7 +48,7 @@ int run_choice(Options& o, bool quiet) {
   const auto model = open_model(o, quiet);
   const auto tokenizer = load_tokenizer(model->path);
   Session session(model, session_options(o));
-  const ChoiceScores s = choose(session, *tokenizer, questions, progress("questions", quiet));
+  const ChoiceScores s = choose(session, *tokenizer, questions, show_progress("evaluating", "tokens", quiet));
   if (o.json) fmt::print("{}\n", json{{"accuracy", s.accuracy}, {"accuracy_norm", s.accuracy_norm}, {"interval95", {s.low, s.high}}, {"chance", s.chance}, {"n", s.n}}.dump(2));
   else fmt::print("accuracy {:.1f}%, by length {:.1f}% [{:.1f}, {:.1f}], chance {:.1f}%, {} questions\n", s.accuracy * 100, s.accuracy_norm * 100, s.low * 100, s.high * 100, s.chance * 100, s.n);
   return 0;
@@ -71,7 +66,7 @@ int run_compare(Options& o, bool quiet) {
   SessionOptions options = session_options(second);
   options.context = static_cast<uint32_t>(o.window);
   Session b(other, options);
-  const Comparison c = compare(a, b, *tokenizer, ids_of(*tokenizer, o.file), o.window, o.chunks, progress("windows", quiet));
+  const Comparison c = compare(a, b, *tokenizer, ids_of(*tokenizer, o.file), o.window, o.chunks, show_progress("evaluating", "tokens", quiet));
   if (o.json)
     fmt::print("{}\n", json{{"kl_mean", c.kl_mean}, {"kl_max", c.kl_max}, {"top1_agreement", c.top1_agreement}, {"tokens", c.tokens},
                             {"a", as_json(c.a)}, {"b", as_json(c.b)}}.dump(2));

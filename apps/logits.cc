@@ -1,7 +1,7 @@
 // moiety logits: logits of every position, as .npy files.
 #include "apps/verbs.h"
 #include "base/file.h"
-#include "base/interrupt.h"
+#include "engine/token_progress.h"
 #include "formats/npy.h"
 
 namespace moiety {
@@ -41,12 +41,13 @@ void add_logits(Commands& commands) {
       if (o->ids.empty() == o->file.empty()) throw UsageError("give --tokens or --tokens-file");
       const std::vector<std::vector<int32_t>> lists = o->ids.empty() ? read_id_lists(o->file) : std::vector<std::vector<int32_t>>{parse_ids(o->ids)};
       Session session(open_model(*o, commands.quiet), session_options(*o));
-      for (const auto& ids : lists) session.check(ids);
+      uint64_t tokens = 0;
+      for (const auto& ids : lists) session.check(ids), tokens += ids.size();
       const Destination directory(o->out);
       // All files or none: each is written to its end before the first gets its name.
       std::vector<std::unique_ptr<AtomicFile>> files;
+      const TokenProgress computed({&session}, tokens, show_progress("computing", "tokens", commands.quiet));
       for (size_t i = 0; i < lists.size(); i++) {
-        throw_if_interrupted();
         const uint32_t s = session.add_sequence("", o->seed);
         const Append append{s, lists[i], WantLogits::all};
         NpyArray array{{lists[i].size(), session.model().config.vocab}, session.evaluate({&append, 1})[0]};

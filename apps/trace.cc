@@ -4,7 +4,7 @@
 
 #include "apps/verbs.h"
 #include "base/file.h"
-#include "base/interrupt.h"
+#include "engine/token_progress.h"
 #include "observe/load.h"
 #include "observe/routes.h"
 #include "observe/trace.h"
@@ -36,11 +36,13 @@ void add_trace(Commands& commands) {
       SessionOptions options = session_options(*o);
       Session session(model, options);
       Tracer tracer(o->scores);
+      uint64_t tokens = 0;
+      for (const auto& ids : texts) tokens += ids.size();
+      const TokenProgress computed({&session}, tokens, show_progress("tracing", "tokens", commands.quiet));
       for (const auto& ids : texts) {
         if (ids.empty()) throw Error("an empty text: there is nothing to trace");
         // A text longer than the context is cut into windows; each starts anew.
         for (size_t at = 0; at < ids.size(); at += session.context()) {
-          throw_if_interrupted();
           const uint32_t s = session.add_sequence("", o->seed);
           const auto window = std::span(ids).subspan(at, std::min<size_t>(session.context(), ids.size() - at));
           const Append append{s, window, WantLogits::none};

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 
 #include "base/error.h"
 #include "base/size.h"
@@ -78,6 +79,11 @@ void Progress::show() {
     line.resize(output_.columns - 1);  // a line that wraps cannot be redrawn in place
   }
   output_.write("\r" + line + "\x1b[K");
+}
+
+OnProgress show_progress(std::string label, std::string unit, bool quiet) {
+  auto bar = std::make_shared<Progress>(std::move(label), std::move(unit), 0, progress_on_stderr(quiet));
+  return [bar](uint64_t done, uint64_t all) { bar->set(done, all); };
 }
 
 std::string Progress::amount(double count) const {

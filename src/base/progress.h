@@ -10,6 +10,9 @@
 
 namespace moiety {
 
+// Told by long work how far it has come, by any thread. Null: nobody asks.
+using OnProgress = std::function<void(uint64_t done, uint64_t all)>;
+
 // Where progress is shown. Tests set their own clock and sink.
 struct ProgressOutput {
   bool quiet = false;
@@ -46,5 +49,8 @@ class Progress {
   bool drawn_ = false;
   std::mutex mutex_;
 };
+
+// A Progress on stderr that ends with its last copy.
+OnProgress show_progress(std::string label, std::string unit, bool quiet);
 
 }  // namespace moiety

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "base/error.h"
 #include "model/forward.h"
@@ -181,6 +182,11 @@ void Session::run_rows(std::span<const Append> appends, Observer* observer, std:
     const size_t end = std::min(rows.size(), begin + chunk_);
     Step step{*model_, workers_, cache_type_, {rows.begin() + static_cast<ptrdiff_t>(begin), rows.begin() + static_cast<ptrdiff_t>(end)}};
     step.observer = observer;
+    if (on_tokens_)
+      step.on_blocks = [&, told = size_t{0}](size_t blocks) mutable {
+        const size_t done = step.count() * blocks / model_->blocks.size();
+        on_tokens_(done - std::exchange(told, done));
+      };
     Buffer hidden(end - begin, d);
     forward(step, hidden);
     std::vector<size_t> places;

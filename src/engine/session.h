@@ -2,6 +2,7 @@
 // else is computed with it, on the chunking, or on the number of threads.
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -56,6 +57,9 @@ class Session {
   // Computes the appended tokens; a sequence stands in the batch once. Result i: logits [1 or ids, vocab] of append i, or nothing.
   std::vector<std::vector<float>> evaluate(std::span<const Append> appends, Observer* observer = nullptr);
 
+  // Told while tokens are computed, block by block, how many more are done. What it throws ends the work.
+  void watch(std::function<void(size_t tokens)> on_tokens) { on_tokens_ = std::move(on_tokens); }
+
   // One sequence as a file, and back into a new sequence of a session of the same model and cache type.
   void save(uint32_t sequence, const std::filesystem::path& path) const;
   uint32_t load(const std::filesystem::path& path);
@@ -85,6 +89,7 @@ class Session {
   std::map<std::string, std::shared_ptr<const BoundRouting>> bound_;
   std::map<uint32_t, Sequence> sequences_;
   uint32_t next_ = 0;
+  std::function<void(size_t)> on_tokens_;
 };
 
 }  // namespace moiety

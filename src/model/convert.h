@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/progress.h"
 #include "formats/imatrix.h"
 #include "formats/metadata.h"
 #include "model/checkpoint.h"
@@ -35,7 +36,7 @@ struct ConvertOptions {
   // Rows of tensors from nowhere, and changes to others (asked with an empty span: does it change that tensor?). Called by all threads.
   std::function<void(const CanonicalTensor&, size_t i, size_t row, std::span<float>)> make_row;
   std::function<bool(const CanonicalTensor&, size_t i, size_t row, std::span<float>)> edit_row;
-  std::function<void(uint64_t done_bytes, uint64_t all_bytes)> progress;  // called by all threads
+  OnProgress progress;  // in bytes
   std::function<void(Metadata&)> edit_metadata;  // GGUF: tokenizer and whatever else joins the keys
   std::function<void(const std::filesystem::path& directory)> add_companions;  // Hugging Face: tokenizer and whatever else joins the directory
 };

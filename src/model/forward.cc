@@ -139,6 +139,7 @@ void forward(Step& step, Rows hidden) {
     run_block(step, block, hidden, delayed);
     check_finite(step, block, hidden);
     if (step.observer) step.observer->block_ran(block, step.rows, before, hidden);
+    if (step.on_blocks) step.on_blocks(block.index + 1);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "formats/codec.h"
 #include "model/checkpoint.h"
 #include "model/family.h"
@@ -19,7 +20,12 @@ enum class Order : uint8_t { rows, kernel };
 
 class Loader {
  public:
-  Loader(Checkpoint& file, Model& model, bool check, Packer* packer) : file_(&file), model_(model), check_(check), packer_(packer) {}
+  Loader(Checkpoint& file, Model& model, const LoadOptions& options, Packer* packer)
+      : file_(&file), model_(model), check_(options.check), packer_(packer), progress_(options.progress) {
+    if (!progress_) return;
+    for (const Tensor& tensor : file.tensors()) file_bytes_ += tensor.bytes.size();
+    for (const CanonicalTensor& t : canonical_tensors(model.config)) numbers_ += t.vector ? 0 : t.count * t.rows * t.cols;
+  }
   // Only looks whether every tensor is there in its shape.
   Loader(Checkpoint& file, Model& model) : file_(&file), model_(model), check_(false), look_only_(true) {}
   // Reads nothing and notes what it was asked for.
@@ -39,6 +45,7 @@ class Loader {
     if (rows > 0) mix(out.row(rows / 2), bytes_of(out.type, cols));
     if (order == Order::kernel && packer_) packer_->pack(out, !copy && file_->mapped(out.data));
     if (copy && out.data) model_.storage.push_back(copy);
+    advance(rows * cols);
     return out;
   }
 
@@ -91,6 +98,13 @@ class Loader {
   }
 
  private:
+  // What was decoded has other bytes than the file's: the share of the numbers counts.
+  void advance(size_t numbers) {
+    throw_if_interrupted();
+    numbers_done_ += numbers;
+    if (progress_) progress_(static_cast<uint64_t>(static_cast<double>(file_bytes_) * static_cast<double>(numbers_done_) / static_cast<double>(numbers_)), file_bytes_);
+  }
+
   void append_vector(const std::string& name, const BlockConfig* block, size_t i, size_t count, size_t n, std::vector<float>& out) {
     if (list_) return note({name, block_index(block), count, n, 1, true, stacked(name)}, i);
     if (look_only_) return look(name, block, i, count, n, 1);
@@ -157,6 +171,8 @@ class Loader {
   Model& model_;
   bool check_, look_only_ = false;
   Packer* packer_ = nullptr;
+  OnProgress progress_;
+  uint64_t file_bytes_ = 0, numbers_ = 0, numbers_done_ = 0;
   std::vector<CanonicalTensor>* list_ = nullptr;
 };
 
@@ -319,7 +335,7 @@ std::shared_ptr<const Model> load_model(const std::filesystem::path& path, const
   model->path = path;
   std::optional<Packer> packer;
   if (options.pack) packer.emplace(options.threads ? options.threads : default_thread_count());
-  Loader load(file, *model, options.check, packer ? &*packer : nullptr);
+  Loader load(file, *model, options, packer ? &*packer : nullptr);
   load_tensors(load, *model);
   if (packer) model->storage.insert(model->storage.end(), packer->storage().begin(), packer->storage().end());
   for (Block& block : model->blocks)

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "base/progress.h"
 #include "model/weights.h"
 
 namespace moiety {
@@ -11,6 +12,7 @@ struct LoadOptions {
   bool check = false;  // look at every weight for NaN and infinity
   bool pack = false;   // weights in kernel order, for the fast products; else as stored, for the reference arithmetic in float32
   size_t threads = 0;  // for packing. 0: default_thread_count()
+  OnProgress progress = {};  // in bytes of the files; Ctrl-C ends the work between two matrices
 };
 
 // A GGUF file (first shard of several is enough) or a Hugging Face directory.

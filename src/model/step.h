@@ -1,5 +1,6 @@
 // One step of the model: rows of one or several sequences that are computed together.
 #pragma once
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -29,6 +30,8 @@ struct Step {
   std::vector<std::vector<float>> rotations = {};
   // Recurrent state of routing stages along depth, by row.
   std::vector<std::vector<float>> carry = {};
+  // Told how many blocks the rows have gone through.
+  std::function<void(size_t blocks)> on_blocks = {};
 
   size_t count() const { return rows.size(); }
 };

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "base/interrupt.h"
+#include "engine/token_progress.h"
 
 namespace moiety {
 namespace {
@@ -63,7 +63,6 @@ struct Scored {
   std::vector<int32_t> targets;
 };
 Scored score(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> ids, size_t context, size_t w) {
-  throw_if_interrupted();
   const size_t vocab = session.model().config.vocab, first = context / 2;
   std::vector<int32_t> window(ids.begin() + static_cast<ptrdiff_t>(w * context), ids.begin() + static_cast<ptrdiff_t>((w + 1) * context));
   if (tokenizer.adds_bos()) window[0] = *tokenizer.bos();
@@ -81,52 +80,74 @@ Scored score(Session& session, const Tokenizer& tokenizer, std::span<const int32
 
 }  // namespace
 
-Perplexity perplexity(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> ids, size_t context, size_t chunks,
-                      const std::function<void(size_t, size_t)>& progress) {
+Perplexity perplexity(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> ids, size_t context, size_t chunks, const OnProgress& progress) {
   const size_t count = window_count(ids, context, chunks);
+  const TokenProgress computed({&session}, count * context, progress);
   Sums sums;
   for (size_t w = 0; w < count; w++) {
     const Scored scored = score(session, tokenizer, ids, context, w);
     sums.add(scored.logits, scored.targets, tokenizer);
-    if (progress) progress(w + 1, count);
   }
   return sums.result(context, count);
 }
 
-ChoiceScores choose(Session& session, const Tokenizer& tokenizer, std::span<const ChoiceQuestion> questions,
-                    const std::function<void(size_t, size_t)>& progress) {
-  ChoiceScores out;
-  double plain = 0, normed = 0;
+namespace {
+
+// A choice behind its query, as ids; the first `same` are the query's.
+struct EncodedChoice {
+  std::vector<int32_t> ids;
+  size_t same;
+};
+EncodedChoice encode_choice(const Session& session, const Tokenizer& tokenizer, const std::string& query, const std::string& choice, size_t number) {
+  const std::string answer = (choice.starts_with(' ') ? "" : " ") + choice;
+  const std::vector<int32_t> prompt = tokenizer.encode(query);
+  EncodedChoice out{tokenizer.encode(query + answer), 0};
+  if (out.ids.size() < 2) throw Error("question {}: the tokenizer makes {} tokens of '{}'; at least 2 are needed", number, out.ids.size(), query + answer);
+  if (out.ids.size() > session.context()) throw Error("a question of {} tokens does not fit into the context of {}", out.ids.size(), session.context());
+  while (out.same < prompt.size() && out.same + 1 < out.ids.size() && prompt[out.same] == out.ids[out.same]) out.same++;
+  out.same = std::max<size_t>(out.same, 1);
+  return out;
+}
+
+double log_likelihood(Session& session, const EncodedChoice& choice) {
   const size_t vocab = session.model().config.vocab;
+  const uint32_t s = session.add_sequence();
+  const Append append{s, std::span(choice.ids).first(choice.ids.size() - 1), WantLogits::all};
+  const std::vector<float> logits = session.evaluate({&append, 1})[0];
+  session.remove_sequence(s);
+  double out = 0;
+  for (size_t t = choice.same; t < choice.ids.size(); t++) out -= negative_log_likelihood(std::span(logits).subspan((t - 1) * vocab, vocab), choice.ids[t]);
+  return out;
+}
+
+}  // namespace
+
+ChoiceScores choose(Session& session, const Tokenizer& tokenizer, std::span<const ChoiceQuestion> questions, const OnProgress& progress) {
+  if (questions.empty()) throw Error("there is no question");
+  std::vector<EncodedChoice> choices;  // of all questions, one after another
+  uint64_t tokens = 0;
+  for (size_t q = 0; q < questions.size(); q++)
+    for (const std::string& choice : questions[q].choices) {
+      choices.push_back(encode_choice(session, tokenizer, questions[q].query, choice, q + 1));
+      tokens += choices.back().ids.size() - 1;
+    }
+  const TokenProgress computed({&session}, tokens, progress);
+  ChoiceScores out;
+  out.n = questions.size();
+  double plain = 0, normed = 0;
+  auto next = choices.begin();
   for (const ChoiceQuestion& q : questions) {
-    throw_if_interrupted();
     size_t best = 0, best_norm = 0;
     double top = -INFINITY, top_norm = -INFINITY;
     for (size_t c = 0; c < q.choices.size(); c++) {
-      const std::string answer = (q.choices[c].starts_with(' ') ? "" : " ") + q.choices[c];
-      std::vector<int32_t> prompt = tokenizer.encode(q.query), whole = tokenizer.encode(q.query + answer);
-      size_t same = 0;
-      while (same < prompt.size() && same + 1 < whole.size() && prompt[same] == whole[same]) same++;
-      same = std::max<size_t>(same, 1);
-      if (whole.size() < 2) throw Error("question {}: the tokenizer makes {} tokens of '{}'; at least 2 are needed", out.n + 1, whole.size(), q.query + answer);
-      if (whole.size() > session.context()) throw Error("a question of {} tokens does not fit into the context of {}", whole.size(), session.context());
-      const uint32_t s = session.add_sequence();
-      const Append append{s, std::span(whole).first(whole.size() - 1), WantLogits::all};
-      const std::vector<float> logits = session.evaluate({&append, 1})[0];
-      session.remove_sequence(s);
-      double likelihood = 0;
-      for (size_t t = same; t < whole.size(); t++)
-        likelihood -= negative_log_likelihood(std::span(logits).subspan((t - 1) * vocab, vocab), whole[t]);
+      const double likelihood = log_likelihood(session, *next++);
       const double norm = likelihood / static_cast<double>(std::max<size_t>(1, q.choices[c].size()));
       if (likelihood > top) top = likelihood, best = c;
       if (norm > top_norm) top_norm = norm, best_norm = c;
     }
     plain += best == q.gold, normed += best_norm == q.gold;
     out.chance += 1.0 / static_cast<double>(q.choices.size());
-    if (progress) progress(++out.n, questions.size());
-    else out.n++;
   }
-  if (out.n == 0) throw Error("there is no question");
   const double n = static_cast<double>(out.n), z = 1.959963984540054;
   out.accuracy = plain / n, out.accuracy_norm = normed / n, out.chance /= n;
   const double p = out.accuracy_norm, middle = (p + z * z / (2 * n)) / (1 + z * z / n), half = z / (1 + z * z / n) * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n));
@@ -134,11 +155,11 @@ ChoiceScores choose(Session& session, const Tokenizer& tokenizer, std::span<cons
   return out;
 }
 
-Comparison compare(Session& a, Session& b, const Tokenizer& tokenizer, std::span<const int32_t> ids, size_t context, size_t chunks,
-                   const std::function<void(size_t, size_t)>& progress) {
+Comparison compare(Session& a, Session& b, const Tokenizer& tokenizer, std::span<const int32_t> ids, size_t context, size_t chunks, const OnProgress& progress) {
   if (a.model().config.vocab != b.model().config.vocab)
     throw Error("the two models have vocabularies of {} and {}; only equal ones compare", a.model().config.vocab, b.model().config.vocab);
   const size_t vocab = a.model().config.vocab, count = window_count(ids, context, chunks);
+  const TokenProgress computed({&a, &b}, 2 * count * context, progress);
   Comparison out;
   Sums sums_a, sums_b;
   double kl = 0, agree = 0;
@@ -154,7 +175,6 @@ Comparison compare(Session& a, Session& b, const Tokenizer& tokenizer, std::span
       agree += std::ranges::max_element(x) - x.begin() == std::ranges::max_element(y) - y.begin();
       out.tokens++;
     }
-    if (progress) progress(w + 1, count);
   }
   out.a = sums_a.result(context, count), out.b = sums_b.result(context, count);
   out.kl_mean = kl / static_cast<double>(out.tokens), out.top1_agreement = agree / static_cast<double>(out.tokens);

@@ -1,11 +1,12 @@
 // How well a model predicts: perplexity of text, choices among answers, distance between two models.
+// `progress` counts the tokens that are computed.
 #pragma once
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/progress.h"
 #include "engine/session.h"
 #include "text/tokenizer.h"
 
@@ -21,8 +22,7 @@ struct Perplexity {
 
 // llama.cpp's protocol: windows of `context` tokens that do not overlap, the first token replaced by BOS where the model adds one, the
 // second half of each scored. The remainder is dropped. `chunks` 0: all.
-Perplexity perplexity(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> ids, size_t context, size_t chunks,
-                      const std::function<void(size_t chunk, size_t all)>& progress = {});
+Perplexity perplexity(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> ids, size_t context, size_t chunks, const OnProgress& progress = {});
 
 struct ChoiceQuestion {
   std::string query;
@@ -38,15 +38,13 @@ struct ChoiceScores {
 };
 // Log-likelihood of each choice after the query and a space, plain and divided by the choice's bytes (the space is not counted, as in
 // lm-evaluation-harness). The interval is Wilson's, of `accuracy_norm`.
-ChoiceScores choose(Session& session, const Tokenizer& tokenizer, std::span<const ChoiceQuestion> questions,
-                    const std::function<void(size_t, size_t)>& progress = {});
+ChoiceScores choose(Session& session, const Tokenizer& tokenizer, std::span<const ChoiceQuestion> questions, const OnProgress& progress = {});
 
 struct Comparison {
   Perplexity a, b;
   double kl_mean = 0, kl_max = 0, top1_agreement = 0;  // KL(a || b), nats a token
   size_t tokens = 0;
 };
-Comparison compare(Session& a, Session& b, const Tokenizer& tokenizer, std::span<const int32_t> ids, size_t context, size_t chunks,
-                   const std::function<void(size_t, size_t)>& progress = {});
+Comparison compare(Session& a, Session& b, const Tokenizer& tokenizer, std::span<const int32_t> ids, size_t context, size_t chunks, const OnProgress& progress = {});
 
 }  // namespace moiety

@@ -52,6 +52,45 @@ TEST_P(AnyModel, BatchMatesChangeNothing) {
   }
 }
 
+TEST_P(AnyModel, WhoWatchesHearsOfEachTokenOnceAndMayEndTheWork) {
+  std::mt19937 rng(11);
+  const std::vector<int32_t> ids = random_ids(rng, 33);
+  for (size_t chunk : {1, 7, 100}) {
+    SessionOptions options = exact();
+    options.chunk = chunk;
+    Session session(model, options);
+    size_t told = 0, limit = 1000;
+    session.watch([&](size_t tokens) {
+      told += tokens;
+      if (told > limit) throw Error("enough");
+    });
+    const uint32_t s = session.add_sequence();
+    const Append whole{s, ids, WantLogits::all}, more{s, std::span(ids).first(5), WantLogits::last};
+    EXPECT_EQ(session.evaluate({&whole, 1})[0], alone(model, ids));
+    EXPECT_EQ(told, 33u);
+    limit = 35;
+    EXPECT_THROW(session.evaluate({&more, 1}), Error);
+    EXPECT_EQ(session.ids(s).size(), 33u);  // as it was
+    session.watch({});
+    session.evaluate({&more, 1});
+    EXPECT_EQ(session.ids(s).size(), 38u);
+  }
+}
+
+TEST_P(AnyModel, LoadingTellsHowFarItIs) {
+  for (bool pack : {false, true}) {
+    std::vector<std::pair<uint64_t, uint64_t>> told;
+    LoadOptions options;
+    options.pack = pack;
+    options.progress = [&](uint64_t done, uint64_t all) { told.emplace_back(done, all); };
+    load_model(fixture(GetParam()).path, options);
+    ASSERT_GT(told.size(), 10u);
+    EXPECT_TRUE(std::ranges::is_sorted(told));
+    EXPECT_EQ(told.back().first, told.back().second);
+    EXPECT_GT(told.back().second, 10'000u);
+  }
+}
+
 TEST_P(AnyModel, ThreadsAndChunksChangeNothing) {
   std::mt19937 rng(7);
   const std::vector<int32_t> ids = random_ids(rng, 33);

@@ -1,9 +1,7 @@
 """`moiety run` as scripts and people use it: output, sessions, prompts, stops, and a conversation on a terminal and through a pipe."""
 import json
 import os
-import pty
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -12,6 +10,7 @@ import time
 import pytest
 
 from conftest import ROOT
+from terminal import Terminal
 
 TEMPLATE = "{% for m in messages %}<s>{{ m.role }}:{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}<s>assistant:{% endif %}"
 
@@ -193,41 +192,6 @@ def test_ctrl_c_ends_with_130_and_whole_files(moiety, tiny, tmp_path):
     assert process.returncode == 130
     assert [p.name for p in tmp_path.iterdir()] == ["s"]
     assert answer(moiety, tiny, "", "-n", "3", "--session", str(session))["finish_reason"] == "length"
-
-
-class Terminal:
-    def __init__(self, *command):
-        self.process, self.seen = None, b""
-        pid, self.fd = pty.fork()
-        if pid == 0:
-            os.environ["TERM"] = "xterm"
-            os.execv(command[0], [str(c) for c in command])
-        self.pid = pid
-
-    def type(self, text):
-        os.write(self.fd, text.encode())
-
-    def wait_for(self, text, seconds=60):
-        end = time.monotonic() + seconds
-        while text.encode() not in self.seen:
-            assert time.monotonic() < end, f"{text!r} did not come: {self.seen[-500:]!r}"
-            if select.select([self.fd], [], [], 0.2)[0]:
-                self.seen += os.read(self.fd, 4096)
-        self.seen = self.seen[self.seen.index(text.encode()) + len(text):]
-
-    def prompt(self):
-        self.wait_for("> ")
-        time.sleep(0.3)  # the editor sets the terminal up
-
-    def status(self):
-        try:
-            while select.select([self.fd], [], [], 30)[0] and os.read(self.fd, 4096):
-                pass
-        except OSError:  # the other end is closed
-            pass
-        else:
-            os.kill(self.pid, signal.SIGKILL)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 def test_a_conversation_on_a_terminal(moiety, chatty):
