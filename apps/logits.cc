@@ -1,18 +1,22 @@
 // moiety logits: logits of every position, as .npy files.
 #include "apps/verbs.h"
 #include "base/file.h"
+#include "base/unfinished.h"
 #include "engine/token_progress.h"
 #include "formats/npy.h"
 
 namespace moiety {
 namespace {
 
-// The directory of the results; if the work fails, one that was made for them goes again.
+// The directory of the results; if the work fails or is ended, one that was made for them goes again.
 class Destination {
  public:
-  explicit Destination(const std::filesystem::path& path) : path_(path), made_(std::filesystem::create_directories(path)) {}
+  explicit Destination(const std::filesystem::path& path) : path_(path), made_(std::filesystem::create_directories(path)) {
+    if (made_) remember_unfinished(path_.string());
+  }
   ~Destination() {
     std::error_code ignored;
+    forget_unfinished(path_.string());
     if (made_) std::filesystem::remove(path_, ignored);  // does nothing to one that holds files
   }
   Destination(const Destination&) = delete;

@@ -55,13 +55,14 @@ AtomicDirectory::~AtomicDirectory() {
 
 void AtomicDirectory::commit() {
   sync_directory(temporary_);
-  forget_unfinished(temporary_.string());
   std::error_code error;
   if (!fs::exists(target_) || fs::is_empty(target_, error)) {
     fs::rename(temporary_, target_, error);
     if (error) throw Error("{}: cannot be put in place: {}; nothing was left behind", target_.string(), error.message());
     committed_ = true;
+    forget_unfinished(temporary_.string());
   } else {
+    forget_unfinished(temporary_.string());  // from here on it may hold what stood there before
     if (!exchange(temporary_, target_)) throw Error("{}: cannot be replaced: {}; it is as it was", target_.string(), std::strerror(errno));
     committed_ = true;
     // What the old directory held besides moves over; the rest of it goes.

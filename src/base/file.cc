@@ -44,9 +44,12 @@ MappedFile::~MappedFile() {
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   temporary_ = path_;
   temporary_ += fmt::format(".tmp{}", ::getpid());
-  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) throw Error("{}: cannot be written: {}", path_.string(), std::strerror(errno));
   remember_unfinished(temporary_.string());
+  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (descriptor_ >= 0) return;
+  const int reason = errno;
+  forget_unfinished(temporary_.string());
+  throw Error("{}: cannot be written: {}", path_.string(), std::strerror(reason));
 }
 
 AtomicFile::~AtomicFile() {

@@ -1,4 +1,5 @@
-// Ctrl-C: the first one asks the work to end, the second ends the program.
+// Ctrl-C: the first one asks the work to end, the second ends the program. SIGTERM and SIGHUP (who stops a service, or closes the
+// terminal) end it at once, unless they are ignored, as under nohup. Neither leaves an unfinished file behind.
 #pragma once
 
 namespace moiety {

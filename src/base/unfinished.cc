@@ -9,17 +9,19 @@
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
-#include <cstring>
+#include <mutex>
 
 namespace moiety {
 namespace {
 
-// Names in a form that a signal handler may read.
+// A list that a signal handler may walk at any time: entries are added in front and stay for ever, a few bytes for a file.
 struct Unfinished {
-  std::atomic<bool> used{false};
-  std::array<char, 4096> path{};
+  const std::string path;
+  Unfinished* const before;
+  std::atomic<bool> there{true};
 };
-std::array<Unfinished, 16> unfinished;
+std::atomic<Unfinished*> newest{nullptr};
+std::mutex adding;
 
 // System calls only: readdir allocates.
 void remove_flat_directory(const char* path) noexcept {
@@ -39,27 +41,18 @@ void remove_flat_directory(const char* path) noexcept {
 }  // namespace
 
 void remember_unfinished(const std::string& path) {
-  if (path.size() + 1 > unfinished[0].path.size()) return;
-  for (Unfinished& slot : unfinished) {
-    bool free = false;
-    if (!slot.used.load() && slot.used.compare_exchange_strong(free, true)) {
-      std::memcpy(slot.path.data(), path.c_str(), path.size() + 1);
-      return;
-    }
-  }
+  const std::lock_guard lock(adding);
+  newest.store(new Unfinished{path, newest.load()});
 }
 
 void forget_unfinished(const std::string& path) {
-  for (Unfinished& slot : unfinished)
-    if (slot.used.load() && path == slot.path.data()) {
-      slot.path[0] = 0;
-      slot.used.store(false);
-    }
+  for (Unfinished* entry = newest.load(); entry; entry = entry->before)
+    if (entry->path == path) entry->there.store(false);
 }
 
 void remove_unfinished_files() noexcept {
-  for (Unfinished& slot : unfinished)
-    if (slot.used.load() && slot.path[0] && ::unlink(slot.path.data()) != 0 && errno == EISDIR) remove_flat_directory(slot.path.data());
+  for (Unfinished* entry = newest.load(); entry; entry = entry->before)
+    if (entry->there.load() && ::unlink(entry->path.c_str()) != 0 && errno == EISDIR) remove_flat_directory(entry->path.c_str());
 }
 
 }  // namespace moiety

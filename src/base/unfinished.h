@@ -7,7 +7,7 @@ namespace moiety {
 void remember_unfinished(const std::string& path);
 void forget_unfinished(const std::string& path);
 
-// Removes them all: files, and directories with the files in them. Safe in a signal handler.
+// Removes them all, the newest first: files, and directories with the files in them. Safe in a signal handler.
 void remove_unfinished_files() noexcept;
 
 }  // namespace moiety

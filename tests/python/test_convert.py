@@ -114,24 +114,25 @@ def test_a_full_disk_leaves_nothing(moiety, llama, tmp_path, out):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("presses", [1, 2])
+@pytest.mark.parametrize("signals, status", [([signal.SIGINT], 130), ([signal.SIGINT] * 2, 130), ([signal.SIGTERM], -signal.SIGTERM),
+                                             ([signal.SIGHUP], -signal.SIGHUP)])
 @pytest.mark.parametrize("out, options", [("stopped.gguf", ["--type", "q3_k_m"]), ("stopped", ["--type", "f32"])])
-def test_ctrl_c_leaves_nothing(moiety, tmp_path, out, options, presses):
+def test_signals_leave_nothing(moiety, tmp_path, out, options, signals, status):
     source = tmp_path / "source"
     write_model(source, layers=4, d=512, width=1536, vocab=4096)
     run = subprocess.Popen([moiety, "--quiet", "convert", source, tmp_path / out, *options, "-t", "1"], stderr=subprocess.PIPE)
     while run.poll() is None and not list(tmp_path.glob(out + ".tmp*")):
         time.sleep(0.001)
     run.send_signal(signal.SIGSTOP)  # so that it cannot end before both arrive
-    for _ in range(presses):
-        run.send_signal(signal.SIGINT)
+    for each in signals:
+        run.send_signal(each)
         run.send_signal(signal.SIGCONT)
         time.sleep(0.01)
     try:
         run.wait(60)
     finally:
         run.kill()
-    assert run.returncode == 130
+    assert run.returncode == status
     assert list(tmp_path.iterdir()) == [source]
 
 
