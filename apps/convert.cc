@@ -48,7 +48,8 @@ ConvertOptions prepare(const Options& o, Checkpoint& in, bool quiet) {
   return c;
 }
 
-void report(const ConvertReport& r, const Options& o) {
+void report(const ConvertReport& r, const Options& o, bool quiet) {
+  for (const std::string& line : r.warnings) warn(line, quiet);
   for (const std::string& line : r.notes) fmt::print("{}\n", line);
   uint64_t before = 0;
   for (const ConvertReport::Change& c : r.changes) {
@@ -87,7 +88,7 @@ void add_convert(Commands& commands) {
     commands.chosen = [o, &commands] {
       Checkpoint in = Checkpoint::open(find_model(o->in));
       const ConvertReport r = convert(in, o->out, prepare(*o, in, commands.quiet));
-      report(r, *o);
+      report(r, *o, commands.quiet);
       return 0;
     };
   });
@@ -109,7 +110,7 @@ void add_upcycle(Commands& commands) {
       Checkpoint in = Checkpoint::open(find_model(o->in));
       const ConvertReport r = upcycle(in, o->out, o->upcycle, prepare(*o, in, commands.quiet));
       fmt::print("{} layers with {} experts each, {} for a token\n", in.config().blocks.size(), o->upcycle.experts, o->upcycle.top_k);
-      report(r, *o);
+      report(r, *o, commands.quiet);
       return 0;
     };
   });

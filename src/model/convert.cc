@@ -13,6 +13,7 @@
 #include "model/convert_plan.h"
 #include "model/convert_rows.h"
 #include "model/family.h"
+#include "model/gguf_limits.h"
 #include "model/rope.h"
 
 namespace moiety {
@@ -141,6 +142,7 @@ class Converter {
       planned.push_back({target.name, target.type, target.shape, [this, &target](std::span<std::byte> bytes) { rows_.fill(target, bytes); }});
     add_rope_tensors(c_, planned);
     write_gguf(out, metadata, planned);
+    report_.warnings = beyond_llama_cpp(c_);
   }
 
   void write_hf(const fs::path& out) {

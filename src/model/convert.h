@@ -51,7 +51,8 @@ struct ConvertReport {
   std::vector<Change> changes;
   size_t tensors = 0;
   uint64_t bytes = 0;
-  std::vector<std::string> notes;  // matrices that got another type than was asked, tensors that were skipped, importance that was missing
+  std::vector<std::string> warnings;  // what llama.cpp will compute differently
+  std::vector<std::string> notes;     // matrices that got another type than was asked, tensors that were skipped, importance that was missing
 };
 
 // Streams tensor by tensor; `out` is a GGUF file or, with to_hf, a directory. Nothing half-written is left. An `out` that exists is

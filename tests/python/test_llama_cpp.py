@@ -33,6 +33,32 @@ def text_of(ids):
     return b"".join(bytes([i]) if i < 256 else f"token{i}".encode() for i in ids).decode("utf-8", "replace")
 
 
+def warnings(moiety, source, out):
+    run = subprocess.run([moiety, "convert", source, out, "--type", "f32"], check=True, capture_output=True, text=True)
+    return [line.split(": ")[1] for line in run.stderr.splitlines() if "llama.cpp has no key" in line]
+
+
+# Not here: those of BEYOND that llama.cpp does not open, or not know.
+@pytest.mark.parametrize("name, values", [
+    ("deepseek_v2", ["groups ranked by their best expert (group_limited_greedy)"]),
+    ("deepseek_v3-halves", ["yarn's mscale with a factor of 1.03791"]),
+    ("gemma3-text", ["an attention scale of 0.176777"]),
+    ("glm4_moe-unshared", ["a rotary share that gives 4 numbers frequencies of 3"]),
+    ("gpt_oss-clamp", ["yarn's truncate false", "swiglu_limit 1.5"]),
+    ("llama-dynamic", ["rope_type dynamic with factor 2"]),
+    ("llama4-text", ["attention_chunk_size 16", "floor_scale 16 and attn_scale 0.1"]),
+    ("mixtral-sliding", ["sliding_window 12"]),
+    ("olmoe-clip", ["clip_qkv 1.5", "norm_topk_prob true"]),
+    ("phimoe", ["the sparsemixer of router_jitter_noise 0.01"]),
+    ("qwen2_moe-window", ["sliding_window 6", "hidden_act gelu"]),
+    ("qwen3_moe-odd", ["norm_topk_prob false"]),
+    ("jetmoe", []), ("longcat_flash", []),
+])
+def test_values_that_llama_cpp_has_no_key_for_are_named(moiety, tmp_path, name, values):
+    assert warnings(moiety, FIXTURES / name, tmp_path / "model.gguf") == values
+    assert warnings(moiety, FIXTURES / name, tmp_path / "hf") == []
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_llama_cpp_continues_the_same(moiety, tmp_path, name):
     greedy = json.loads((FIXTURES / name / "greedy.json").read_text())
@@ -42,7 +68,7 @@ def test_llama_cpp_continues_the_same(moiety, tmp_path, name):
     if count == 0:
         return  # a near tie at once: nothing that both must agree on
     out = tmp_path / "model.gguf"
-    subprocess.run([moiety, "--quiet", "convert", FIXTURES / name, out, "--type", "f32"], check=True, capture_output=True)
+    assert warnings(moiety, FIXTURES / name, out) == []
     run = subprocess.run([sys.executable, __file__, out, json.dumps(greedy["prompt"]), str(count)], capture_output=True, text=True, timeout=120)
     answers = [line for line in run.stdout.splitlines() if line.startswith("ANSWER ")]
     assert answers, run.stderr[-1500:]
