@@ -45,7 +45,7 @@ class Chooser {
     if (o.expert_type) by_expert_type_ = mixed_types(*o.expert_type, model, matrices);
   }
 
-  TensorType choose(const Target& target, size_t at, std::vector<std::string>& notes) const {
+  TensorType choose(const Target& target, size_t at) {
     const TensorType stored = source_.type(target.first(), target.begin());
     if (stays_exact(target)) {
       // Hugging Face keeps one type for a whole model where nothing else is asked.
@@ -59,14 +59,32 @@ class Chooser {
     }
     if (target.pieces[0].name.transposed && in_blocks(asked)) return TensorType::bf16;
     const TensorType type = type_for_rows(asked, target.row_length());
-    if (type != asked)
-      notes.push_back(fmt::format("{}: rows of {} do not divide into {} blocks, so it is {}", target.name, target.row_length(), type_info(asked).name,
-                                  type_info(type).name));
+    if (type != asked) note_fallback(target, asked, type);
     if (type != stored && !can_encode(type)) throw UsageError("tensors of type {} cannot be written", type_info(type).name);
     return type;
   }
 
+  // A line for each pair of types, with the first tensor of which it is so.
+  std::vector<std::string> fallbacks() const {
+    std::vector<std::string> lines;
+    for (const Fallback& f : fallbacks_)
+      lines.push_back(fmt::format("{}: rows of {} do not divide into {} blocks, so it is {}{}", f.first->name, f.first->row_length(), type_info(f.asked).name,
+                                  type_info(f.used).name, f.tensors > 1 ? fmt::format(", and so for {} more", f.tensors - 1) : ""));
+    return lines;
+  }
+
  private:
+  struct Fallback {
+    TensorType asked, used;
+    const Target* first;
+    size_t tensors = 0;
+  };
+  void note_fallback(const Target& target, TensorType asked, TensorType used) {
+    auto same = std::ranges::find_if(fallbacks_, [&](const Fallback& f) { return f.asked == asked && f.used == used; });
+    if (same == fallbacks_.end()) same = fallbacks_.insert(same, {asked, used, &target});
+    same->tensors++;
+  }
+
   TensorType asked_type(const Target& target, size_t at, TensorType stored) const {
     TensorType type = stored;
     // A type that has no encoder survives copying only.
@@ -100,14 +118,16 @@ class Chooser {
   const ConvertOptions& o_;
   const ConvertSource& source_;
   std::vector<TensorType> by_type_, by_expert_type_;
+  std::vector<Fallback> fallbacks_;
 };
 
 }  // namespace
 
 void choose_types(const Config& config, const ConvertOptions& o, const ConvertSource& source, std::vector<Target>& targets,
                   std::vector<std::string>& notes) {
-  const Chooser chooser(config, o, source, targets);
-  for (size_t i = 0; i < targets.size(); i++) targets[i].type = chooser.choose(targets[i], i, notes);
+  Chooser chooser(config, o, source, targets);
+  for (size_t i = 0; i < targets.size(); i++) targets[i].type = chooser.choose(targets[i], i);
+  std::ranges::move(chooser.fallbacks(), std::back_inserter(notes));
   if (o.rules) o.rules->check_all_used();
 }
 

@@ -63,6 +63,17 @@ def test_a_mix_keeps_routers_and_norms_and_names_what_falls_back(moiety, mixtral
     assert described["experts"][1]["types"] == {"Q4_K": 8}
 
 
+def test_what_falls_back_takes_a_line_for_each_pair_of_types(moiety, tmp_path):
+    write_model(tmp_path / "model", layers=16, width=64)
+    lines = [line for line in convert(moiety, tmp_path / "model", tmp_path / "mix.gguf", "--type", "q4_k_m").splitlines() if "do not divide" in line]
+    types = [kind for name, kind in types_of(tmp_path / "mix.gguf").items() if "ffn_down" in name]
+    used = {kind: types.count(kind) for kind in ("Q5_0", "Q8_0")}
+    assert sum(used.values()) == 16 and len(lines) == 2
+    for asked, kind in ("Q4_K", "Q5_0"), ("Q6_K", "Q8_0"):
+        line = f".ffn_down.weight: rows of 64 do not divide into {asked} blocks, so it is {kind}, and so for {used[kind] - 1} more"
+        assert sum(l.endswith(line) for l in lines) == 1, lines
+
+
 def test_expert_type_and_pure(moiety, mixtral, tmp_path):
     path, _ = mixtral
     convert(moiety, path, tmp_path / "a.gguf", "--type", "q8_0", "--expert-type", "iq4_nl", "--pure")
