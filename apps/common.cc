@@ -53,7 +53,8 @@ void check_budget(const ModelOptions& o, const std::filesystem::path& path) {
     const PanelFormat* f = o.compute == "auto" ? panel_format(tensor.type) : nullptr;  // kernel order widens the scales of K types
     weights += f ? tensor.bytes.size() / bytes_of(tensor.type, f->columns) * f->bytes() / panel_rows : tensor.bytes.size();
   }
-  const MemoryNeed need = memory_need(file.config(), weights, session_options(o));
+  MemoryNeed need = memory_need(file.config(), weights, session_options(o));
+  need.work_bytes += o.kept_logits * file.config().vocab * sizeof(float);
   if (need.total() <= budget) return;
   throw Error("{}: needs {} ({} of weights, {} of cache, {} to work in), --memory is {}; a smaller --context or --chunk, --kv q8_0, or a smaller "
               "file (`moiety convert --type q4_k`) needs less",

@@ -56,6 +56,7 @@ int run_choice(Options& o, bool quiet) {
 
 int run_compare(Options& o, bool quiet) {
   if (o.context) o.window = o.context;
+  o.kept_logits = o.window / 2;
   const auto model = open_model(o, quiet);
   ModelOptions second = o;
   second.model = o.other.empty() ? o.model : o.other;

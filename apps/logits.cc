@@ -54,11 +54,11 @@ void add_logits(Commands& commands) {
       for (size_t i = 0; i < lists.size(); i++) {
         const uint32_t s = session.add_sequence("", o->seed);
         const Append append{s, lists[i], WantLogits::all};
-        NpyArray array{{lists[i].size(), session.model().config.vocab}, session.evaluate({&append, 1})[0]};
+        AtomicFile& file = *files.emplace_back(std::make_unique<AtomicFile>(std::filesystem::path(o->out) / fmt::format("logits-{}.npy", i)));
+        file.write(npy_header("<f4", std::vector<uint64_t>{lists[i].size(), session.model().config.vocab}));
+        session.evaluate({&append, 1}, nullptr, [&](size_t, std::span<const float> row) { file.write(std::as_bytes(row)); });
         session.remove_sequence(s);
-        files.push_back(std::make_unique<AtomicFile>(std::filesystem::path(o->out) / fmt::format("logits-{}.npy", i)));
-        files.back()->write(to_bytes(array));
-        files.back()->close();
+        file.close();
       }
       for (const auto& file : files) file->commit();
       return 0;

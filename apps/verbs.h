@@ -25,6 +25,7 @@ struct ModelOptions {
   uint32_t context = 0;
   size_t chunk = 512;
   uint64_t seed = 0;
+  size_t kept_logits = 0;  // rows of them that the verb keeps
   bool check = false, allow_batch_dependent = false, json = false;
 };
 

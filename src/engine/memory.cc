@@ -50,8 +50,9 @@ MemoryNeed memory_need(const Config& c, uint64_t weight_bytes, const SessionOpti
     out.cache_bytes += state_bytes(c, block, options.cache_type, positions) * 5 / 4;
     numbers = std::max(numbers, row_numbers(c, block));
   }
-  // Logits of one row, once more while they are sampled.
-  out.work_bytes = program_bytes + rows * numbers * sizeof(float) + c.vocab * (bytes_per_vocabulary_entry + 4 * sizeof(float));
+  // Logits of the rows that are computed at once, and of one while it is sampled.
+  const uint64_t logits = std::min<uint64_t>(rows, logit_rows) + 3;
+  out.work_bytes = program_bytes + rows * numbers * sizeof(float) + c.vocab * (bytes_per_vocabulary_entry + logits * sizeof(float));
   return out;
 }
 

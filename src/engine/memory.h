@@ -8,7 +8,7 @@ namespace moiety {
 struct MemoryNeed {
   uint64_t weight_bytes = 0;
   uint64_t cache_bytes = 0;  // of one sequence as long as the context
-  uint64_t work_bytes = 0;   // activations of one chunk, logits, the vocabulary, the program itself
+  uint64_t work_bytes = 0;   // activations of one chunk, a few rows of logits, the vocabulary, the program itself
   uint64_t total() const { return weight_bytes + cache_bytes + work_bytes; }
 };
 

@@ -135,13 +135,20 @@ void Session::check(std::span<const int32_t> ids, size_t length) const {
 }
 
 std::vector<std::vector<float>> Session::evaluate(std::span<const Append> appends, Observer* observer) {
+  std::vector<std::vector<float>> out(appends.size());
+  for (size_t i = 0; i < appends.size(); i++)
+    out[i].reserve(model_->config.vocab * (appends[i].logits == WantLogits::all ? appends[i].ids.size() : appends[i].logits == WantLogits::last));
+  evaluate(appends, observer, [&](size_t i, std::span<const float> logits) { out[i].insert(out[i].end(), logits.begin(), logits.end()); });
+  return out;
+}
+
+void Session::evaluate(std::span<const Append> appends, Observer* observer, const TakeLogits& take) {
   std::set<uint32_t> seen;
   for (const Append& append : appends) {
     const Sequence& s = at(append.sequence);
     if (!seen.insert(append.sequence).second) throw Error("a sequence stands in the batch twice");
     check(append.ids, s.ids.size());
   }
-  std::vector<std::vector<float>> out(appends.size());
   std::vector<size_t> old;
   for (const Append& append : appends) {
     Sequence& s = at(append.sequence);
@@ -150,7 +157,7 @@ std::vector<std::vector<float>> Session::evaluate(std::span<const Append> append
     choose_frequencies(s);
   }
   try {
-    run_rows(appends, observer, out);
+    run_rows(appends, observer, take);
   } catch (...) {  // leave the sequences as they were asked before
     for (size_t i = 0; i < appends.size(); i++) {
       at(appends[i].sequence).ids.resize(old[i]);
@@ -158,10 +165,9 @@ std::vector<std::vector<float>> Session::evaluate(std::span<const Append> append
     }
     throw;
   }
-  return out;
 }
 
-void Session::run_rows(std::span<const Append> appends, Observer* observer, std::vector<std::vector<float>>& out) {
+void Session::run_rows(std::span<const Append> appends, Observer* observer, const TakeLogits& take) {
   struct Wanted {
     size_t append;
     bool logits;
@@ -192,12 +198,12 @@ void Session::run_rows(std::span<const Append> appends, Observer* observer, std:
     std::vector<size_t> places;
     for (size_t r = begin; r < end; r++)
       if (wanted[r].logits) places.push_back(r);
-    Buffer some(places.size(), d), logits(places.size(), vocab);
-    for (size_t k = 0; k < places.size(); k++) std::ranges::copy(hidden[places[k] - begin], some[k].begin());
-    if (!places.empty()) logits_of(step, some, logits);
-    for (size_t k = 0; k < places.size(); k++) {
-      std::vector<float>& target = out[wanted[places[k]].append];
-      target.insert(target.end(), logits[k].begin(), logits[k].end());
+    for (size_t first = 0; first < places.size(); first += logit_rows) {
+      const size_t count = std::min(logit_rows, places.size() - first);
+      Buffer some(count, d), logits(count, vocab);
+      for (size_t k = 0; k < count; k++) std::ranges::copy(hidden[places[first + k] - begin], some[k].begin());
+      logits_of(step, some, logits);
+      for (size_t k = 0; k < count; k++) take(wanted[places[first + k]].append, logits[k]);
     }
     for (size_t r = begin; r < end; r++) static_cast<Sequence*>(rows[r].sequence)->computed = rows[r].position + 1;
   }

@@ -24,6 +24,9 @@ struct SessionOptions {
   bool allow_batch_dependent = false;
 };
 
+// So many rows of logits are computed at once; never changes a result.
+constexpr size_t logit_rows = 32;
+
 enum class WantLogits : uint8_t { none, last, all };
 
 struct Append {
@@ -56,6 +59,9 @@ class Session {
   void check(std::span<const int32_t> ids, size_t length = 0) const;
   // Computes the appended tokens; a sequence stands in the batch once. Result i: logits [1 or ids, vocab] of append i, or nothing.
   std::vector<std::vector<float>> evaluate(std::span<const Append> appends, Observer* observer = nullptr);
+  // The same, row by row as they come, those of an append in order; none is kept.
+  using TakeLogits = std::function<void(size_t append, std::span<const float> logits)>;
+  void evaluate(std::span<const Append> appends, Observer* observer, const TakeLogits& take);
 
   // Told while tokens are computed, block by block, how many more are done. What it throws ends the work.
   void watch(std::function<void(size_t tokens)> on_tokens) { on_tokens_ = std::move(on_tokens); }
@@ -77,7 +83,7 @@ class Session {
   std::shared_ptr<const BoundRouting> bind(const std::string& text);
   void forget(Sequence& sequence) const;
   void choose_frequencies(Sequence& sequence) const;
-  void run_rows(std::span<const Append> appends, Observer* observer, std::vector<std::vector<float>>& out);
+  void run_rows(std::span<const Append> appends, Observer* observer, const TakeLogits& take);
 
   std::shared_ptr<const Model> model_;
   Workers workers_;

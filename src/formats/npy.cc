@@ -49,20 +49,24 @@ void put(std::string& out, T value) {
 
 }  // namespace
 
-// "\x93NUMPY", version 1.0, header length u16, header as a Python dict padded to 64, data
+// "\x93NUMPY", version 1.0, header length u16, header as a Python dict padded to 64
+std::string npy_header(std::string_view type, std::span<const uint64_t> shape) {
+  std::string extents;
+  for (uint64_t extent : shape) extents += fmt::format("{}, ", extent);
+  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", type, extents);
+  header.resize((10 + header.size() + 1 + 63) / 64 * 64 - 10 - 1, ' ');
+  header += '\n';
+  std::string out("\x93NUMPY\x01\x00", 8);
+  out += static_cast<char>(header.size() & 255);
+  out += static_cast<char>(header.size() >> 8);
+  return out + header;
+}
+
 std::string to_bytes(const NpyArray& array) {
   return std::visit(
       [&](const auto& values) {
         using T = typename std::decay_t<decltype(values)>::value_type;
-        std::string shape;
-        for (uint64_t extent : array.shape) shape += fmt::format("{}, ", extent);
-        std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", descr<T>, shape);
-        header.resize((10 + header.size() + 1 + 63) / 64 * 64 - 10 - 1, ' ');
-        header += '\n';
-        std::string out("\x93NUMPY\x01\x00", 8);
-        out += static_cast<char>(header.size() & 255);
-        out += static_cast<char>(header.size() >> 8);
-        out += header;
+        std::string out = npy_header(descr<T>, array.shape);
         out.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
         return out;
       },

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -18,6 +19,8 @@ struct NpyArray {
 
 NpyArray read_npy(const std::filesystem::path& path);
 NpyArray parse_npy(std::span<const std::byte> bytes, const std::string& origin);
+// What stands before the numbers of such a file: "<f4", "<i4" or "<i8".
+std::string npy_header(std::string_view type, std::span<const uint64_t> shape);
 // The bytes of such a file.
 std::string to_bytes(const NpyArray& array);
 void write_npy(const std::filesystem::path& path, const NpyArray& array);

@@ -29,13 +29,10 @@ struct Sums {
   double nll = 0, squares = 0;
   size_t tokens = 0, bytes = 0;
 
-  void add(std::span<const float> logits, std::span<const int32_t> targets, const Tokenizer& tokenizer) {
-    const size_t vocab = targets.empty() ? 0 : logits.size() / targets.size();
-    for (size_t i = 0; i < targets.size(); i++) {
-      const double one = negative_log_likelihood(logits.subspan(i * vocab, vocab), targets[i]);
-      nll += one, squares += one * one, tokens++;
-      bytes += tokenizer.is_special(targets[i]) ? 0 : tokenizer.bytes_of(targets[i]).size();
-    }
+  void add(std::span<const float> logits, int32_t target, const Tokenizer& tokenizer) {
+    const double one = negative_log_likelihood(logits, target);
+    nll += one, squares += one * one, tokens++;
+    bytes += tokenizer.is_special(target) ? 0 : tokenizer.bytes_of(target).size();
   }
   Perplexity result(size_t context, size_t chunks) const {
     Perplexity out;
@@ -57,25 +54,20 @@ size_t window_count(std::span<const int32_t> ids, size_t context, size_t chunks)
   return count;
 }
 
-// Logits [scored, vocab] of the second half of window w, and the tokens that they should have predicted.
-struct Scored {
-  std::vector<float> logits;
-  std::vector<int32_t> targets;
-};
-Scored score(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> ids, size_t context, size_t w) {
-  const size_t vocab = session.model().config.vocab, first = context / 2;
-  std::vector<int32_t> window(ids.begin() + static_cast<ptrdiff_t>(w * context), ids.begin() + static_cast<ptrdiff_t>((w + 1) * context));
+// Computes window w; `take` gets the logits of its second half, row by row, each with the token that it should have predicted.
+void score(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> ids, const std::function<void(std::span<const float>, int32_t)>& take) {
+  const size_t first = ids.size() / 2;
+  std::vector<int32_t> window(ids.begin(), ids.end());
   if (tokenizer.adds_bos()) window[0] = *tokenizer.bos();
   const uint32_t s = session.add_sequence();
   const Append head{s, std::span(window).first(first), WantLogits::none}, tail{s, std::span(window).subspan(first), WantLogits::all};
-  session.declare_length(s, static_cast<uint32_t>(context));
+  session.declare_length(s, static_cast<uint32_t>(window.size()));
   session.evaluate({&head, 1});
-  Scored out;
-  out.logits = session.evaluate({&tail, 1})[0];
+  size_t next = first + 1;
+  session.evaluate({&tail, 1}, nullptr, [&](size_t, std::span<const float> logits) {
+    if (next < window.size()) take(logits, window[next++]);  // the last position predicts nothing
+  });
   session.remove_sequence(s);
-  out.logits.resize(out.logits.size() - vocab);  // position first + i predicts the token after it; the last one predicts nothing
-  out.targets.assign(window.begin() + static_cast<ptrdiff_t>(first) + 1, window.end());
-  return out;
 }
 
 }  // namespace
@@ -84,10 +76,8 @@ Perplexity perplexity(Session& session, const Tokenizer& tokenizer, std::span<co
   const size_t count = window_count(ids, context, chunks);
   const TokenProgress computed({&session}, count * context, progress);
   Sums sums;
-  for (size_t w = 0; w < count; w++) {
-    const Scored scored = score(session, tokenizer, ids, context, w);
-    sums.add(scored.logits, scored.targets, tokenizer);
-  }
+  for (size_t w = 0; w < count; w++)
+    score(session, tokenizer, ids.subspan(w * context, context), [&](std::span<const float> logits, int32_t target) { sums.add(logits, target, tokenizer); });
   return sums.result(context, count);
 }
 
@@ -110,13 +100,15 @@ EncodedChoice encode_choice(const Session& session, const Tokenizer& tokenizer, 
 }
 
 double log_likelihood(Session& session, const EncodedChoice& choice) {
-  const size_t vocab = session.model().config.vocab;
   const uint32_t s = session.add_sequence();
   const Append append{s, std::span(choice.ids).first(choice.ids.size() - 1), WantLogits::all};
-  const std::vector<float> logits = session.evaluate({&append, 1})[0];
-  session.remove_sequence(s);
   double out = 0;
-  for (size_t t = choice.same; t < choice.ids.size(); t++) out -= negative_log_likelihood(std::span(logits).subspan((t - 1) * vocab, vocab), choice.ids[t]);
+  size_t next = 1;
+  session.evaluate({&append, 1}, nullptr, [&](size_t, std::span<const float> logits) {
+    if (next >= choice.same) out -= negative_log_likelihood(logits, choice.ids[next]);
+    next++;
+  });
+  session.remove_sequence(s);
   return out;
 }
 
@@ -163,18 +155,26 @@ Comparison compare(Session& a, Session& b, const Tokenizer& tokenizer, std::span
   Comparison out;
   Sums sums_a, sums_b;
   double kl = 0, agree = 0;
+  std::vector<float> kept;  // the first model's logits of a window, [scored, vocab]
+  kept.reserve(context / 2 * vocab);
   for (size_t w = 0; w < count; w++) {
-    const Scored sa = score(a, tokenizer, ids, context, w), sb = score(b, tokenizer, ids, context, w);
-    sums_a.add(sa.logits, sa.targets, tokenizer), sums_b.add(sb.logits, sb.targets, tokenizer);
-    for (size_t i = 0; i < sa.targets.size(); i++) {
-      const auto x = std::span(sa.logits).subspan(i * vocab, vocab), y = std::span(sb.logits).subspan(i * vocab, vocab);
+    const auto window = ids.subspan(w * context, context);
+    kept.clear();
+    score(a, tokenizer, window, [&](std::span<const float> x, int32_t target) {
+      sums_a.add(x, target, tokenizer);
+      kept.insert(kept.end(), x.begin(), x.end());
+    });
+    size_t row = 0;
+    score(b, tokenizer, window, [&](std::span<const float> y, int32_t target) {
+      sums_b.add(y, target, tokenizer);
+      const auto x = std::span(kept).subspan(row++ * vocab, vocab);
       const double zx = log_sum(x), zy = log_sum(y);
       double distance = 0;
       for (size_t v = 0; v < vocab; v++) distance += std::exp(x[v] - zx) * ((x[v] - zx) - (y[v] - zy));
       kl += distance, out.kl_max = std::max(out.kl_max, distance);
       agree += std::ranges::max_element(x) - x.begin() == std::ranges::max_element(y) - y.begin();
       out.tokens++;
-    }
+    });
   }
   out.a = sums_a.result(context, count), out.b = sums_b.result(context, count);
   out.kl_mean = kl / static_cast<double>(out.tokens), out.top1_agreement = agree / static_cast<double>(out.tokens);

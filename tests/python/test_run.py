@@ -1,6 +1,5 @@
 """`moiety run` as scripts and people use it: output, sessions, prompts, stops, and a conversation on a terminal and through a pipe."""
 import json
-import os
 import re
 import signal
 import subprocess
@@ -10,6 +9,7 @@ import time
 import pytest
 
 from conftest import ROOT
+from small_models import write_model
 from terminal import Terminal
 
 TEMPLATE = "{% for m in messages %}<s>{{ m.role }}:{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}<s>assistant:{% endif %}"
@@ -174,6 +174,21 @@ def test_the_budget_of_memory_is_the_whole_processes(moiety, tiny):
     assert size(needs["100000"][2]) / size(needs["512"][2]) == pytest.approx(100000 / 512, rel=0.05)
     out = answer(moiety, tiny, "x" * 450, "-n", "40", "-c", "512", "--memory", f"{int(size(needs['512'][0]) * 1.01)}")
     assert out["memory"]["peak_bytes"] <= size(needs["512"][0])
+
+
+def test_logits_of_a_long_text_stay_within_the_budget(moiety, tmp_path):
+    write_model(tmp_path / "model", d=64, width=64, vocab=20000)
+    (tmp_path / "ids.json").write_text(json.dumps([list(range(1000))]))
+    command = [moiety, "logits", tmp_path / "model", "--tokens-file", tmp_path / "ids.json", "--out", tmp_path / "out", "-c", "1000", "--memory"]
+    refused = subprocess.run([*command, "1M"], capture_output=True, text=True)
+    needs = float(re.search(r"needs ([\d.]+) MiB", refused.stderr)[1]) * 2**20
+    assert refused.returncode == 1 and not (tmp_path / "out").exists()
+    # Whoever starts a program leaves it his own peak: here a small one.
+    starter = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    peak = subprocess.run([sys.executable, "-S", "-c", starter, *command, str(int(needs * 1.01))], capture_output=True, text=True, check=True).stdout
+    written = (tmp_path / "out/logits-0.npy").stat().st_size
+    assert written == 1000 * 20000 * 4 + 128
+    assert int(peak) * 1024 <= needs < written
 
 
 def interrupt_after(process, seconds):
