@@ -1,79 +1,249 @@
-#include "kernels/attention.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/attention.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+#include <hwy/aligned_allocator.h>
+#include <hwy/contrib/math/math-inl.h>
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
+#include <vector>
 
-#include "base/error.h"
-#include "formats/codec.h"
-#include "kernels/matmul.h"
+#include "kernels/attention.h"
 
+#ifndef MOIETY_ATTENTION_TILE
+#define MOIETY_ATTENTION_TILE
 namespace moiety {
 namespace {
 
-// The numbers of a cached row from `begin`, as float32: in place, or decoded into `room`.
-const float* part_of_row(const CachedRows& rows, size_t position, size_t begin, size_t count, float* room) {
-  const std::byte* row = rows.row(position);
-  if (rows.type == TensorType::f32) return reinterpret_cast<const float*>(row) + begin;
-  const TypeInfo& info = type_info(rows.type);
-  if (info.block == 1) {
-    decode(rows.type, row + begin * info.block_bytes, {room, count});
-    return room;
+constexpr size_t positions_together = 32;  // of a block
+constexpr size_t queries_together = 32;    // of a tile
+
+// Some rows of one sequence and some heads of one key head's group: a query each.
+struct AttentionTile {
+  const AttentionRow* rows;
+  size_t row_count, kv_head, first_head, head_count;
+  size_t queries() const { return row_count * head_count; }
+};
+
+}  // namespace
+}  // namespace moiety
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace moiety {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::ScalableTag<float>;
+using V = hn::Vec<D>;
+constexpr size_t lanes = HWY_LANES(float);
+static_assert(positions_together % lanes == 0);
+
+constexpr size_t whole_vectors(size_t n) { return (n + lanes - 1) / lanes * lanes; }
+
+// out[k] = the sum of the lanes of x[k], k < 4.
+#if HWY_TARGET == HWY_SCALAR
+HWY_ATTR HWY_INLINE void store_sums(const V* x, float* out) {
+  for (size_t k = 0; k < 4; k++) out[k] = hn::GetLane(x[k]);
+}
+#else
+template <class T>
+HWY_ATTR HWY_INLINE auto fold(T d, hn::Vec<T> x) {
+  if constexpr (hn::MaxLanes(T()) == 4) {
+    return x;
+  } else {
+    const hn::Half<T> half;
+    return fold(half, hn::Add(hn::LowerHalf(half, x), hn::UpperHalf(half, x)));
   }
-  // Whole blocks around the part.
-  const size_t first = begin / info.block, last = (begin + count + info.block - 1) / info.block;
-  decode(rows.type, row + first * info.block_bytes, {room, (last - first) * info.block});
-  return room + begin % info.block;
+}
+HWY_ATTR HWY_INLINE void store_sums(const V* x, float* out) {
+  const D d;
+  const hn::Repartition<double, D> pairs;
+  const auto ab = hn::BitCast(pairs, hn::Add(hn::InterleaveLower(d, x[0], x[1]), hn::InterleaveUpper(d, x[0], x[1])));
+  const auto ce = hn::BitCast(pairs, hn::Add(hn::InterleaveLower(d, x[2], x[3]), hn::InterleaveUpper(d, x[2], x[3])));
+  const V low = hn::BitCast(d, hn::InterleaveLower(pairs, ab, ce)), high = hn::BitCast(d, hn::InterleaveUpper(pairs, ab, ce));
+  hn::StoreU(fold(d, hn::Add(low, high)), hn::FixedTag<float, 4>(), out);
+}
+#endif
+
+// scores[q][p] = query q times key p, for Q queries and `count` keys, a multiple of four; width is whole vectors.
+template <int Q>
+HWY_ATTR void score(const float* queries, const float* keys, size_t width, size_t count, float* scores) {
+  const D d;
+  for (size_t p = 0; p < count; p += 4) {
+    V sums[Q][4];
+    for (int q = 0; q < Q; q++)
+      for (int k = 0; k < 4; k++) sums[q][k] = hn::Zero(d);
+    for (size_t i = 0; i < width; i += lanes) {
+      V key[4];
+      for (int k = 0; k < 4; k++) key[k] = hn::LoadU(d, keys + (p + k) * width + i);
+      for (int q = 0; q < Q; q++) {
+        const V query = hn::LoadU(d, queries + q * width + i);
+        for (int k = 0; k < 4; k++) sums[q][k] = hn::MulAdd(query, key[k], sums[q][k]);
+      }
+    }
+    for (int q = 0; q < Q; q++) store_sums(sums[q], scores + q * positions_together + p);
+  }
+}
+
+struct Running {
+  float top, sum, factor;  // the largest score so far, the sum of exp(score - top), what this block's new top makes of earlier sums
+};
+
+// c tanh(x / c), tanh(z) = 1 - 2 / (exp(2 z) + 1)
+HWY_ATTR HWY_NOINLINE V capped(V x, float c) {
+  const D d;
+  const V one = hn::Set(d, 1.0f), most = hn::Set(d, 80.0f), two_z = hn::Div(hn::Add(x, x), hn::Set(d, c));
+  const V power = hn::Exp(d, hn::Max(hn::Min(two_z, most), hn::Neg(most)));
+  return hn::Mul(hn::Set(d, c), hn::Sub(one, hn::Div(hn::Set(d, 2.0f), hn::Add(power, one))));
+}
+
+// Scores of the block's positions [begin, end) become weights exp(score - top), all others 0.
+HWY_ATTR void weigh(const AttentionShape& shape, size_t begin, size_t end, float* scores, Running& running) {
+  const D d;
+  const V scale = hn::Set(d, shape.scale), none = hn::Set(d, -std::numeric_limits<float>::infinity());
+  const V low = hn::Set(d, static_cast<float>(begin)), high = hn::Set(d, static_cast<float>(end));
+  V most = hn::Set(d, running.top);
+  for (size_t p = 0; p < positions_together; p += lanes) {
+    V x = hn::Mul(hn::LoadU(d, scores + p), scale);
+    if (shape.softcap > 0) x = capped(x, shape.softcap);
+    const V position = hn::Iota(d, static_cast<float>(p));
+    x = hn::IfThenElse(hn::And(hn::Ge(position, low), hn::Lt(position, high)), x, none);
+    hn::StoreU(x, d, scores + p);
+    most = hn::Max(most, x);
+  }
+  most = hn::MaxOfLanes(d, most);
+  V sum = hn::Zero(d);
+  for (size_t p = 0; p < positions_together; p += lanes) {
+    // Far below the top a weight is 0; Exp itself wants finite numbers.
+    const V x = hn::Sub(hn::LoadU(d, scores + p), most), tiny = hn::Set(d, -100.0f);
+    const V weight = hn::IfThenElseZero(hn::Gt(x, tiny), hn::Exp(d, hn::Max(x, tiny)));
+    hn::StoreU(weight, d, scores + p);
+    sum = hn::Add(sum, weight);
+  }
+  // A block without a new top, be it that all of it is masked, leaves earlier sums as they are to the bit.
+  const float top = hn::GetLane(most);
+  running.factor = top == running.top ? 1 : hn::GetLane(hn::Exp(d, hn::Max(hn::Set(d, running.top - top), hn::Set(d, -100.0f))));
+  running.top = top;
+  running.sum = running.sum * running.factor + hn::GetLane(hn::SumOfLanes(d, sum));
+}
+
+// out[q][i] = out[q][i] * factor[q] + sum over p < count of weights[q][p] values[p][i], C vectors of i at a time.
+template <int Q, int C>
+HWY_ATTR HWY_INLINE size_t add_columns(const float* weights, const float* values, size_t width, size_t count, const Running* running, float* out, size_t i) {
+  const D d;
+  for (; i + C * lanes <= width; i += C * lanes) {
+    V sums[Q][C];
+    for (int q = 0; q < Q; q++)
+      for (int c = 0; c < C; c++) sums[q][c] = hn::Mul(hn::LoadU(d, out + q * width + i + c * lanes), hn::Set(d, running[q].factor));
+    for (size_t p = 0; p < count; p++) {
+      V value[C];
+      for (int c = 0; c < C; c++) value[c] = hn::LoadU(d, values + p * width + i + c * lanes);
+      for (int q = 0; q < Q; q++) {
+        const V weight = hn::Set(d, weights[q * positions_together + p]);
+        for (int c = 0; c < C; c++) sums[q][c] = hn::MulAdd(weight, value[c], sums[q][c]);
+      }
+    }
+    for (int q = 0; q < Q; q++)
+      for (int c = 0; c < C; c++) hn::StoreU(sums[q][c], d, out + q * width + i + c * lanes);
+  }
+  return i;
+}
+template <int Q, int C>
+HWY_ATTR void add_values(const float* weights, const float* values, size_t width, size_t count, const Running* running, float* out) {
+  const size_t done = add_columns<Q, C>(weights, values, width, count, running, out, 0);
+  add_columns<Q, 1>(weights, values, width, count, running, out, done);
+}
+
+HWY_ATTR void attend_tile(const AttentionShape& shape, const AttentionTile& tile) {
+  constexpr int together = lanes >= 16 ? 4 : 2;  // queries whose sums fit into the registers
+  const size_t queries = tile.queries(), key_width = whole_vectors(shape.key_size), value_width = whole_vectors(shape.value_size);
+  static thread_local std::vector<float> room;
+  room.resize((queries + positions_together) * (key_width + value_width) + queries * positions_together);
+  float* query = room.data();                         // [queries, key_width], row by row
+  float* out = query + queries * key_width;           // [queries, value_width]
+  float* keys = out + queries * value_width;          // [positions_together, key_width]
+  float* values = keys + positions_together * key_width;
+  float* scores = values + positions_together * value_width;  // [queries, positions_together]
+  Running running[queries_together];
+
+  size_t first = tile.rows[0].first, last = tile.rows[0].last;
+  for (size_t q = 0; q < queries; q++) {
+    const AttentionRow& row = tile.rows[q / tile.head_count];
+    const size_t head = tile.first_head + q % tile.head_count;
+    std::copy_n(row.query + head * shape.key_size, shape.key_size, query + q * key_width);
+    std::fill_n(query + q * key_width + shape.key_size, key_width - shape.key_size, 0.0f);
+    running[q] = shape.sinks.empty() ? Running{-3e38f, 0, 1} : Running{shape.sinks[head], 1, 1};
+    first = std::min(first, row.first);
+    last = std::max(last, row.last);
+  }
+  std::fill_n(out, queries * value_width, 0.0f);
+
+  for (size_t block = first / positions_together * positions_together; block < last; block += positions_together) {
+    const AttentionRow& some = tile.rows[0];
+    const size_t begin = std::max(block, first), count = std::min(last - block, positions_together), unread = begin - block;
+    // Positions before any row's first are masked; their weights are 0, and so are their rows here.
+    std::fill_n(keys, unread * key_width, 0.0f);
+    std::fill_n(values, unread * value_width, 0.0f);
+    load_rows(some.keys, begin, block + count, tile.kv_head * shape.key_size, shape.key_size, keys + unread * key_width, key_width);
+    load_rows(some.values, begin, block + count, tile.kv_head * shape.value_size, shape.value_size, values + unread * value_width, value_width);
+    const size_t fours = (count + 3) / 4 * 4;
+    std::fill_n(keys + count * key_width, (fours - count) * key_width, 0.0f);
+    std::fill_n(scores, queries * positions_together, 0.0f);
+    size_t q = 0;
+    for (; q + together <= queries; q += together) score<together>(query + q * key_width, keys, key_width, fours, scores + q * positions_together);
+    for (; q < queries; q++) score<1>(query + q * key_width, keys, key_width, fours, scores + q * positions_together);
+    for (q = 0; q < queries; q++) {
+      const AttentionRow& row = tile.rows[q / tile.head_count];
+      const size_t from = std::clamp(row.first, block, block + count) - block, to = std::clamp(row.last, block, block + count) - block;
+      weigh(shape, from, to, scores + q * positions_together, running[q]);
+    }
+    for (q = 0; q + together <= queries; q += together)
+      add_values<together, 4>(scores + q * positions_together, values, value_width, count, running + q, out + q * value_width);
+    for (; q < queries; q++) add_values<1, 8>(scores + q * positions_together, values, value_width, count, running + q, out + q * value_width);
+  }
+
+  for (size_t q = 0; q < queries; q++) {
+    float* to = tile.rows[q / tile.head_count].out + (tile.first_head + q % tile.head_count) * shape.value_size;
+    for (size_t i = 0; i < shape.value_size; i++) to[i] = out[q * value_width + i] / running[q].sum;
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace moiety
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace moiety {
+
+HWY_EXPORT(attend_tile);
+
+namespace {
+
+// Enough tiles for all workers where there are; else as many queries in each as fit.
+std::vector<AttentionTile> tiles_of(const AttentionShape& shape, std::span<const AttentionRow> rows, size_t workers) {
+  const size_t group = shape.heads / shape.kv_heads;
+  const size_t pieces = std::max((group + queries_together - 1) / queries_together, std::min(group, 2 * workers / (rows.size() * shape.kv_heads)));
+  const size_t heads = (group + pieces - 1) / std::max<size_t>(1, pieces), together = std::max<size_t>(1, queries_together / heads);
+  std::vector<AttentionTile> out;
+  for (size_t begin = 0, end; begin < rows.size(); begin = end) {
+    for (end = begin + 1; end < rows.size() && end < begin + together && rows[end].keys.data == rows[begin].keys.data;) end++;
+    for (size_t kv = 0; kv < shape.kv_heads; kv++)
+      for (size_t h = 0; h < group; h += heads) out.push_back({&rows[begin], end - begin, kv, kv * group + h, std::min(heads, group - h)});
+  }
+  return out;
 }
 
 }  // namespace
 
-size_t attention_scratch(const AttentionShape& shape, size_t positions) {
-  return positions * (shape.heads / shape.kv_heads) + std::max(shape.key_size, shape.value_size) + 64;
+void attend(const AttentionShape& shape, std::span<const AttentionRow> rows, Workers& workers) {
+  if (rows.empty()) return;
+  const std::vector<AttentionTile> tiles = tiles_of(shape, rows, workers.size());
+  workers.run(tiles.size(), 1, [&](size_t begin, size_t end, size_t) {
+    for (size_t i = begin; i < end; i++) HWY_DYNAMIC_DISPATCH(attend_tile)(shape, tiles[i]);
+  });
 }
-
-void attend(const AttentionShape& shape, std::span<const float> query, const CachedRows& keys, const CachedRows& values, size_t first,
-            size_t last, std::span<float> scratch, std::span<float> out) {
-  const size_t group = shape.heads / shape.kv_heads, positions = last - first;
-  float* scores = scratch.data();              // [group, positions]
-  float* room = scores + group * positions;    // one decoded part of a row
-  for (size_t kv = 0; kv < shape.kv_heads; kv++) {
-    // The query heads of a key head share its rows: each is read once.
-    for (size_t p = 0; p < positions; p++) {
-      const float* key = part_of_row(keys, first + p, kv * shape.key_size, shape.key_size, room);
-      for (size_t g = 0; g < group; g++) {
-        float score = dot(query.data() + (kv * group + g) * shape.key_size, key, shape.key_size) * shape.scale;
-        if (shape.softcap > 0) score = shape.softcap * std::tanh(score / shape.softcap);
-        scores[g * positions + p] = score;
-      }
-    }
-    for (size_t g = 0; g < group; g++) {
-      const size_t head = kv * group + g;
-      float* row = scores + g * positions;
-      float top = shape.sinks.empty() ? -std::numeric_limits<float>::infinity() : shape.sinks[head];
-      for (size_t p = 0; p < positions; p++) top = std::max(top, row[p]);
-      float sum = shape.sinks.empty() ? 0.0f : std::exp(shape.sinks[head] - top);
-      for (size_t p = 0; p < positions; p++) sum += row[p] = std::exp(row[p] - top);
-      for (size_t p = 0; p < positions; p++) row[p] /= sum;
-    }
-    std::fill_n(out.data() + kv * group * shape.value_size, group * shape.value_size, 0.0f);
-    for (size_t p = 0; p < positions; p++) {
-      const float* value = part_of_row(values, first + p, kv * shape.value_size, shape.value_size, room);
-      for (size_t g = 0; g < group; g++) {
-        float* sum = out.data() + (kv * group + g) * shape.value_size;
-        const float weight = scores[g * positions + p];
-        for (size_t i = 0; i < shape.value_size; i++) sum[i] += weight * value[i];
-      }
-    }
-  }
-}
-
-void store_row(std::span<const float> row, TensorType type, std::byte* out) {
-  if (row.size() % type_info(type).block != 0)
-    throw Error("a {} cache needs rows of a multiple of {} numbers, not {}; use --kv f16", type_info(type).name, type_info(type).block, row.size());
-  encode_row(type, row, {}, out);
-}
-
-void load_row(TensorType type, const std::byte* bytes, std::span<float> out) { decode(type, bytes, out); }
 
 }  // namespace moiety
+#endif

@@ -1,21 +1,13 @@
-// Softmax attention of one query row over cached rows.
+// Softmax attention over cached rows, a block of positions at a time with a running maximum (online softmax: Milakov and Gimelshein 2018,
+// arXiv 1805.02867; FlashAttention, arXiv 2205.14135), so that no row of scores is ever whole in memory.
 #pragma once
 #include <cstddef>
-#include <cstdint>
 #include <span>
 
-#include "formats/tensor_type.h"
+#include "base/threads.h"
+#include "kernels/cached_rows.h"
 
 namespace moiety {
-
-// Cached rows of one sequence at one block, in position order, as f32, f16, bf16 or q8_0.
-struct CachedRows {
-  TensorType type = TensorType::f32;
-  const std::byte* data = nullptr;
-  size_t width = 0;      // numbers in a row
-  size_t row_bytes = 0;
-  const std::byte* row(size_t position) const { return data + position * row_bytes; }
-};
 
 struct AttentionShape {
   size_t heads = 0, kv_heads = 0;      // heads is a multiple of kv_heads; head h reads kv head h / (heads / kv_heads)
@@ -25,16 +17,17 @@ struct AttentionShape {
   std::span<const float> sinks;        // [heads] a logit that joins the denominator only; or empty
 };
 
-// out [heads * value_size] = softmax(q k) v over the positions [first, last). Values may be the head of the key rows (latent
-// attention): `values` then names the same bytes. The order of the sums depends on first, last and the instruction set alone.
-// scratch: at least attention_scratch(shape, last - first) floats.
-void attend(const AttentionShape& shape, std::span<const float> query, const CachedRows& keys, const CachedRows& values,
-            size_t first, size_t last, std::span<float> scratch, std::span<float> out);
-size_t attention_scratch(const AttentionShape& shape, size_t positions);
+// out [heads, value_size] = softmax(q k) v over the positions [first, last) of a sequence, first < last. Values may be the head of the key
+// rows (latent attention): `values` then names the same bytes.
+struct AttentionRow {
+  const float* query;  // [heads, key_size]
+  CachedRows keys, values;
+  size_t first, last;
+  float* out;
+};
 
-// Writes one row into a cache of `type`.
-void store_row(std::span<const float> row, TensorType type, std::byte* out);
-// Reads it back.
-void load_row(TensorType type, const std::byte* bytes, std::span<float> out);
+// Rows of one sequence that stand together share its cached rows: each is read once for several of them and for all heads of its group.
+// A row's sums run over its blocks of 32 positions, counted from 0: the order depends on first, last and the instruction set alone.
+void attend(const AttentionShape& shape, std::span<const AttentionRow> rows, Workers& workers);
 
 }  // namespace moiety

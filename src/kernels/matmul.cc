@@ -132,6 +132,11 @@ void matmul(const Matrix& w, Activations& activations, Rows y, Workers& workers)
   });
 }
 
+void matmul_alone(const Matrix& w, ConstRows x, Rows y) {
+  if (w.panels) panel_product(w, x, y);
+  else matmul_rows(w, 0, w.rows, x, y);
+}
+
 void matmul(std::span<const MatrixProduct> products, Activations& x, Workers& workers) {
   if (std::ranges::all_of(products, [](const MatrixProduct& p) { return p.w->panels != nullptr; })) return panel_products(products, x, workers);
   for (const MatrixProduct& p : products) matmul(*p.w, x, p.y, workers);

@@ -21,7 +21,10 @@ struct MatrixProduct {
 };
 void matmul(std::span<const MatrixProduct> products, Activations& x, Workers& workers);
 
-// In float32 on the calling thread, for rows [begin, end) of W only: y[t, r - begin].
+// One product on the calling thread.
+void matmul_alone(const Matrix& w, ConstRows x, Rows y);
+
+// In float32 on the calling thread, of a matrix in rows, for rows [begin, end) of W only: y[t, r - begin].
 void matmul_rows(const Matrix& w, size_t begin, size_t end, ConstRows x, Rows y);
 
 // The dot product in the order that matmul uses.

@@ -43,6 +43,13 @@ RowPointers::RowPointers(TensorType type, Activations& x, Workers& workers) {
   else floats_ = x.floats();
 }
 
+RowPointers::RowPointers(TensorType type, ConstRows x, Q8Rows& room) : floats_(x) {
+  if (!panel_format(type)) return;
+  room = Q8Rows(x.rows, x.cols);
+  for (size_t t = 0; t < x.rows; t++) quantise_row(x[t], x.cols, room[t]);
+  q8_ = &room;
+}
+
 namespace {
 
 struct Place {  // a range of panels of one matrix among all panels of the products
@@ -70,6 +77,13 @@ void multiply_range(const Place& place, size_t begin, size_t end, size_t tokens)
 }
 
 }  // namespace
+
+void panel_product(const Matrix& w, ConstRows x, Rows y) {
+  Q8Rows room;
+  const MatrixProduct product{&w, y};
+  const Place place{&product, panel_kernel_of(panel_kernels(), w.type), RowPointers(w.type, x, room), 0, panel_bytes(w.type, w.cols)};
+  multiply_range(place, 0, panels(w.rows), x.rows);
+}
 
 void panel_products(std::span<const MatrixProduct> products, Activations& x, Workers& workers) {
   if (x.rows() == 0) return;

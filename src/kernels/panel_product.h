@@ -23,6 +23,8 @@ PanelKernel panel_kernel_of(const PanelKernels& kernels, TensorType type);
 class RowPointers {
  public:
   RowPointers(TensorType type, Activations& x, Workers& workers);
+  // Made on the calling thread; what is made lies in `room`.
+  RowPointers(TensorType type, ConstRows x, Q8Rows& room);
   const void* operator[](size_t row) const { return q8_ ? static_cast<const void*>((*q8_)[row]) : floats_[row]; }
 
  private:
@@ -32,5 +34,7 @@ class RowPointers {
 
 // The products of several packed matrices with one input; all rows of x pass by a few panels at a time.
 void panel_products(std::span<const MatrixProduct> products, Activations& x, Workers& workers);
+// One, on the calling thread.
+void panel_product(const Matrix& w, ConstRows x, Rows y);
 
 }  // namespace moiety

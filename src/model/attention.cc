@@ -18,12 +18,34 @@ void rotate_row(const Step& step, const Block& block, size_t row, std::span<floa
   rotate(x, table.first(r.size / 2), table.last(r.size / 2), r.interleaved);
 }
 
-void append_cache(std::vector<std::byte>& cache, std::span<const float> row, TensorType type) {
-  const size_t old = cache.size(), size = old + bytes_of(type, row.size());
-  // In steps of a quarter: the budget of memory counts on no more.
-  if (size > cache.capacity()) cache.reserve(size + size / 4);
-  cache.resize(size);
-  store_row(row, type, cache.data() + old);
+void extend_caches(Step& step, const Block& block, size_t key_width, size_t value_width) {
+  auto extend = [](std::vector<std::byte>& cache, size_t by) {
+    const size_t size = cache.size() + by;
+    // In steps of a quarter: the budget of memory counts on no more.
+    if (size > cache.capacity()) cache.reserve(size + size / 4);
+    cache.resize(size);
+  };
+  for (const StepRow& row : step.rows) {
+    BlockState& state = row.sequence->blocks[block.index];
+    extend(state.keys, bytes_of(step.cache_type, key_width));
+    extend(state.values, bytes_of(step.cache_type, value_width));
+  }
+}
+
+void cache_row(const StepRow& row, std::vector<std::byte>& cache, std::span<const float> x, TensorType type) {
+  store_row(x, type, cache.data() + row.position * bytes_of(type, x.size()));
+}
+
+AttentionRow attention_row(const Step& step, const Block& block, size_t row, size_t key_width, size_t value_width) {
+  const StepRow& r = step.rows[row];
+  const BlockState& state = r.sequence->blocks[block.index];
+  const auto [first, last] = visible(*block.config, r.position);
+  return {.query = nullptr,
+          .keys = {step.cache_type, state.keys.data(), key_width, bytes_of(step.cache_type, key_width)},
+          .values = {step.cache_type, state.values.data(), value_width, bytes_of(step.cache_type, value_width)},
+          .first = first,
+          .last = last,
+          .out = nullptr};
 }
 
 std::pair<size_t, size_t> visible(const BlockConfig& b, uint32_t position) {
@@ -89,37 +111,51 @@ void attention(Step& step, const Block& block, Activations& x, Rows out) {
     apply(step, x, {{&w.q, q}, {&w.k, k}, {&w.v, v}});
   }
 
-  for (size_t t = 0; t < n; t++) {
-    prepare(step, block, t, w.q_norm, q[t]);
-    prepare(step, block, t, w.k_norm, k[t]);
-    if (c.clip_qkv > 0) clip(v[t], c.clip_qkv);
-    if (block.config->query_temperature) {
-      const float turns = std::floor((static_cast<float>(step.rows[t].position) + 1) / c.temperature_floor);
-      scale(q[t], std::log1p(turns) * c.temperature_scale + 1);
-    }
-    BlockState& state = step.rows[t].sequence->blocks[block.index];
-    append_cache(state.keys, k[t], step.cache_type);
-    append_cache(state.values, v[t], step.cache_type);
-  }
-
-  const AttentionShape shape{c.heads, c.kv_heads, c.key_size, c.value_size, c.attention_scale, c.attention_softcap, w.sinks};
+  extend_caches(step, block, k_size, v_size);
+  std::vector<AttentionRow> rows(n);
   step.workers.run(n, 1, [&](size_t begin, size_t end, size_t) {
-    static thread_local std::vector<float> scratch;
     for (size_t t = begin; t < end; t++) {
-      const BlockState& state = step.rows[t].sequence->blocks[block.index];
-      const auto [first, last] = visible(*block.config, step.rows[t].position);
-      const CachedRows keys{step.cache_type, state.keys.data(), k_size, bytes_of(step.cache_type, k_size)};
-      const CachedRows values{step.cache_type, state.values.data(), v_size, bytes_of(step.cache_type, v_size)};
-      scratch.resize(std::max(scratch.size(), attention_scratch(shape, last - first)));
-      attend(shape, q[t], keys, values, first, last, scratch, mixed[t]);
-      for (size_t i = 0; i < gate.cols() && gate.cols() == out_size; i++) mixed[t][i] *= sigmoid(gate[t][i]);
+      prepare(step, block, t, w.q_norm, q[t]);
+      prepare(step, block, t, w.k_norm, k[t]);
+      if (c.clip_qkv > 0) clip(v[t], c.clip_qkv);
+      if (block.config->query_temperature) {
+        const float turns = std::floor((static_cast<float>(step.rows[t].position) + 1) / c.temperature_floor);
+        scale(q[t], std::log1p(turns) * c.temperature_scale + 1);
+      }
+      BlockState& state = step.rows[t].sequence->blocks[block.index];
+      cache_row(step.rows[t], state.keys, k[t], step.cache_type);
+      cache_row(step.rows[t], state.values, v[t], step.cache_type);
+      rows[t] = attention_row(step, block, t, k_size, v_size);
+      rows[t].query = q[t].data();
+      rows[t].out = mixed[t].data();
     }
   });
+  const AttentionShape shape{c.heads, c.kv_heads, c.key_size, c.value_size, c.attention_scale, c.attention_softcap, w.sinks};
+  attend(shape, rows, step.workers);
+  if (gate.cols() == out_size)
+    for (size_t t = 0; t < n; t++)
+      for (size_t i = 0; i < out_size; i++) mixed[t][i] *= sigmoid(gate[t][i]);
   apply(step, w.output, mixed, out);
 }
 
 // Latent attention in its absorbed form (DeepSeek-V2, arXiv 2405.04434, section 2.1): a position's cache is its normed latent vector and
 // one rotated key; a query goes into the latent space, and what comes out of it goes back by v_b. All heads share the cached rows.
+namespace {
+
+// Each head's own product: y head h = w[h] times x head h, of rows whose heads lie `apart` numbers apart.
+struct Heads {
+  Buffer& rows;
+  size_t apart, cols;
+  Rows of(size_t head) const { return {rows[0].data() + head * apart, rows.rows(), cols, rows.cols()}; }
+};
+void each_head(const Step& step, std::span<const Matrix> w, Heads x, Heads y) {
+  step.workers.run(w.size(), 1, [&](size_t begin, size_t end, size_t) {
+    for (size_t h = begin; h < end; h++) matmul_alone(w[h], x.of(h), y.of(h));
+  });
+}
+
+}  // namespace
+
 void latent_attention(Step& step, const Block& block, Activations& x, Rows out) {
   const Config& c = step.model.config;
   const AttentionWeights& w = block.attention;
@@ -136,40 +172,32 @@ void latent_attention(Step& step, const Block& block, Activations& x, Rows out) 
   Buffer gate(n, c.output_gate == OutputGate::per_head ? c.heads : 0);
   if (gate.cols()) apply(step, x, {{&w.gate, gate}});
 
-  for (size_t t = 0; t < n; t++) {
-    if (c.q_latent_scale != 1) scale(q[t], c.q_latent_scale);
-    for (size_t h = 0; h < c.heads; h++) rotate_row(step, block, t, q[t].subspan(h * c.key_size + nope, c.rope_key_size));
-    const std::span<float> compressed = latent[t].first(c.kv_rank);
-    rms_norm(compressed, w.kv_a_norm.weight, c.latent_norm_epsilon, compressed);
-    if (c.kv_latent_scale != 1) scale(compressed, c.kv_latent_scale);
-    rotate_row(step, block, t, latent[t].last(c.rope_key_size));
-    append_cache(step.rows[t].sequence->blocks[block.index].keys, latent[t], step.cache_type);
-  }
-
-  const AttentionShape shape{c.heads, 1, row_size, c.kv_rank, c.attention_scale, c.attention_softcap, w.sinks};
+  extend_caches(step, block, row_size, 0);
+  Buffer absorbed(n, c.heads * row_size), inside(n, size_t{c.heads} * c.kv_rank);
+  std::vector<AttentionRow> rows(n);
   step.workers.run(n, 1, [&](size_t begin, size_t end, size_t) {
-    static thread_local std::vector<float> scratch, absorbed, inside;
     for (size_t t = begin; t < end; t++) {
-      absorbed.resize(c.heads * row_size);
-      inside.resize(size_t{c.heads} * c.kv_rank);
-      for (size_t h = 0; h < c.heads; h++) {
-        const float* query = q[t].data() + h * c.key_size;
-        float* target = absorbed.data() + h * row_size;
-        matmul_rows(w.k_b[h], 0, c.kv_rank, {query, 1, nope, nope}, {target, 1, c.kv_rank, row_size});
-        std::copy_n(query + nope, c.rope_key_size, target + c.kv_rank);
-      }
-      const BlockState& state = step.rows[t].sequence->blocks[block.index];
-      const auto [first, last] = visible(*block.config, step.rows[t].position);
-      const CachedRows rows{step.cache_type, state.keys.data(), row_size, bytes_of(step.cache_type, row_size)};
-      scratch.resize(std::max(scratch.size(), attention_scratch(shape, last - first)));
-      attend(shape, absorbed, rows, rows, first, last, scratch, inside);
-      for (size_t h = 0; h < c.heads; h++) {
-        const Rows head{mixed[t].data() + h * c.value_size, 1, c.value_size, c.value_size};
-        matmul_rows(w.v_b[h], 0, c.value_size, {inside.data() + h * c.kv_rank, 1, c.kv_rank, c.kv_rank}, head);
-        if (gate.cols()) scale(mixed[t].subspan(h * c.value_size, c.value_size), sigmoid(gate[t][h]));
-      }
+      if (c.q_latent_scale != 1) scale(q[t], c.q_latent_scale);
+      for (size_t h = 0; h < c.heads; h++) rotate_row(step, block, t, q[t].subspan(h * c.key_size + nope, c.rope_key_size));
+      const std::span<float> compressed = latent[t].first(c.kv_rank);
+      rms_norm(compressed, w.kv_a_norm.weight, c.latent_norm_epsilon, compressed);
+      if (c.kv_latent_scale != 1) scale(compressed, c.kv_latent_scale);
+      rotate_row(step, block, t, latent[t].last(c.rope_key_size));
+      cache_row(step.rows[t], step.rows[t].sequence->blocks[block.index].keys, latent[t], step.cache_type);
+      for (size_t h = 0; h < c.heads; h++)
+        std::copy_n(q[t].data() + h * c.key_size + nope, c.rope_key_size, absorbed[t].data() + h * row_size + c.kv_rank);
+      rows[t] = attention_row(step, block, t, row_size, 0);
+      rows[t].values = rows[t].keys;
+      rows[t].query = absorbed[t].data();
+      rows[t].out = inside[t].data();
     }
   });
+  each_head(step, w.k_b, {q, c.key_size, nope}, {absorbed, row_size, c.kv_rank});
+  const AttentionShape shape{c.heads, 1, row_size, c.kv_rank, c.attention_scale, c.attention_softcap, w.sinks};
+  attend(shape, rows, step.workers);
+  each_head(step, w.v_b, {inside, c.kv_rank, c.kv_rank}, {mixed, c.value_size, c.value_size});
+  for (size_t t = 0; t < n && gate.cols(); t++)
+    for (size_t h = 0; h < c.heads; h++) scale(mixed[t].subspan(h * c.value_size, c.value_size), sigmoid(gate[t][h]));
   apply(step, w.output, mixed, out);
 }
 

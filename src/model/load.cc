@@ -191,8 +191,8 @@ void load_attention(Loader& load, const Config& c, const BlockConfig& b, Attenti
     a.kv_a = load.linear("attn_kv_a_mqa", &b, c.kv_rank + c.rope_key_size, d, c.qkv_bias);
     a.kv_a_norm = load.plain_norm("attn_kv_a_norm", &b, c.kv_rank);
     for (size_t h = 0; h < c.heads; h++) {
-      a.k_b.push_back(load.matrix("attn_k_b.weight", &b, h, c.heads, c.kv_rank, nope));
-      a.v_b.push_back(load.matrix("attn_v_b.weight", &b, h, c.heads, c.value_size, c.kv_rank));
+      a.k_b.push_back(load.matrix("attn_k_b.weight", &b, h, c.heads, c.kv_rank, nope, Order::kernel));
+      a.v_b.push_back(load.matrix("attn_v_b.weight", &b, h, c.heads, c.value_size, c.kv_rank, Order::kernel));
     }
   } else {
     a.k = load.linear("attn_k", &b, k, d, c.qkv_bias);
@@ -248,7 +248,7 @@ std::unique_ptr<Site> load_site(Loader& load, const Config& c, const BlockConfig
   if (s.router.choice_bias) site->choice_bias = load.vector("exp_probs_b.bias", &b, ids);
   std::vector<MemoryBank::Expert> experts(ids);
   auto add = [&](size_t e, PartRole role, const char* name, size_t rows, size_t cols) {
-    experts[e].parts.push_back({role, load.matrix(name, &b, e, s.experts, rows, cols, attention ? Order::rows : Order::kernel)});
+    experts[e].parts.push_back({role, load.matrix(name, &b, e, s.experts, rows, cols, Order::kernel)});
   };
   for (size_t e = 0; e < ids; e++) {
     if (e >= s.experts) {

@@ -39,11 +39,12 @@ std::vector<double> by_definition(const AttentionShape& s, const std::vector<flo
 TEST_F(Attention, EqualsItsDefinition) {
   on_every_isa([&] {
     const auto sinks = normal(6);
+    Workers workers(1);
     for (TensorType type : {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q8_0})
       for (size_t kv_heads : {1, 2, 6})
         for (size_t size : {16, 32, 35})
           for (int variant = 0; variant < 4; variant++) {
-            const size_t positions = 23, key_width = kv_heads * size, value_size = size == 35 ? 16 : size;
+            const size_t positions = 75, key_width = kv_heads * size, value_size = size == 35 ? 16 : size;
             const size_t value_width = kv_heads * value_size;
             if (type == TensorType::q8_0 && (key_width % 32 || value_width % 32)) continue;
             const AttentionShape shape{6, kv_heads, size, value_size, 0.2f, variant & 1 ? 1.5f : 0.0f,
@@ -60,17 +61,52 @@ TEST_F(Attention, EqualsItsDefinition) {
               load_row(type, values.data() + p * value_bytes, value);
             }
             for (size_t first : {0, 5})
-              for (size_t last : {6, 23}) {
-                // Scratch and out hold NaN before, so that nothing may be read unwritten.
-                std::vector<float> scratch(attention_scratch(shape, last - first), std::numeric_limits<float>::quiet_NaN());
+              for (size_t last : {6, 23, 75}) {
                 std::vector<float> out(6 * value_size, std::numeric_limits<float>::quiet_NaN());
-                attend(shape, q, {type, keys.data(), key_width, key_bytes}, {type, values.data(), value_width, value_bytes}, first,
-                       last, scratch, out);
+                const AttentionRow row{q.data(), {type, keys.data(), key_width, key_bytes}, {type, values.data(), value_width, value_bytes}, first, last, out.data()};
+                attend(shape, {&row, 1}, workers);
                 const auto expected = by_definition(shape, q, k, v, first, last);
                 for (size_t i = 0; i < out.size(); i++)
-                  ASSERT_LE(std::abs(out[i] - expected[i]), 3e-6) << type_info(type).name << " kv " << kv_heads << " size " << size;
+                  ASSERT_LE(std::abs(out[i] - expected[i]), 3e-6) << i << " first " << first << " last " << last << " variant " << variant << " " << type_info(type).name << " kv " << kv_heads << " size " << size;
               }
           }
+  });
+}
+
+// Rows of several sequences, of all lengths and windows, with one thread and with three: the bits of each row alone.
+TEST_F(Attention, TogetherAsAlone) {
+  on_every_isa([&] {
+    for (TensorType type : {TensorType::f32, TensorType::f16, TensorType::q8_0})
+      for (const AttentionShape shape : {AttentionShape{8, 1, 64, 32, 0.1f, 0, {}}, AttentionShape{6, 3, 32, 32, 0.3f, 2.0f, {}}, AttentionShape{40, 1, 96, 64, 0.2f, 0, {}}}) {
+        const size_t positions = 130, key_width = shape.kv_heads * shape.key_size, value_width = shape.kv_heads * shape.value_size;
+        const size_t key_bytes = bytes_of(type, key_width), value_bytes = bytes_of(type, value_width);
+        std::vector<std::byte> keys[2], values[2];
+        for (int s = 0; s < 2; s++) {
+          keys[s].resize(positions * key_bytes), values[s].resize(positions * value_bytes);
+          for (size_t p = 0; p < positions; p++) {
+            store_row(normal(key_width), type, keys[s].data() + p * key_bytes);
+            store_row(normal(value_width), type, values[s].data() + p * value_bytes);
+          }
+        }
+        std::vector<AttentionRow> rows;
+        std::vector<std::vector<float>> queries;
+        for (size_t t = 0; t < 90; t++) {
+          const size_t last = t < 60 ? 71 + t : 1 + 4 * (t - 60), first = t % 3 ? 0 : last > 40 ? last - 40 : 0;
+          const int s = t >= 60;
+          queries.push_back(normal(shape.heads * shape.key_size));
+          rows.push_back({queries.back().data(), {type, keys[s].data(), key_width, key_bytes}, {type, values[s].data(), value_width, value_bytes},
+                          first, std::min(last, positions), nullptr});
+        }
+        const size_t n = shape.heads * shape.value_size;
+        std::vector<float> alone(rows.size() * n), together(rows.size() * n);
+        Workers one(1), three(3);
+        for (size_t t = 0; t < rows.size(); t++) rows[t].out = alone.data() + t * n, attend(shape, {&rows[t], 1}, three);
+        for (Workers* workers : {&one, &three}) {
+          for (size_t t = 0; t < rows.size(); t++) rows[t].out = together.data() + t * n;
+          attend(shape, rows, *workers);
+          ASSERT_EQ(std::memcmp(alone.data(), together.data(), alone.size() * sizeof(float)), 0) << type_info(type).name;
+        }
+      }
   });
 }
 
