@@ -9,6 +9,8 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "engine/token_progress.h"
+#include "kernels/limits.h"
+#include "kernels/panel.h"
 #include "observe/load.h"
 #include "observe/work.h"
 #include "text/tokenizer.h"
@@ -106,6 +108,21 @@ json spread(std::vector<Run>& runs) {
   return {{"median", (runs[(n - 1) / 2].tokens_per_s + runs[n / 2].tokens_per_s) / 2}, {"min", runs.front().tokens_per_s}, {"max", runs.back().tokens_per_s}};
 }
 
+// Whether most of the work is products of bytes: quantised weights in kernel order.
+bool has_byte_products(const Model& model) {
+  const Matrix* some = &model.output.weight;
+  std::unique_ptr<Lease> lease;
+  if (!model.sites.empty()) {
+    const uint32_t first = 0;
+    lease = model.sites[0]->bank->lease({&first, 1});
+    lease->wait_any();
+    if (const Matrix* gate = lease->view(0).find(PartRole::gate)) some = gate;
+  } else if (model.blocks[0].ffn) {
+    some = &model.blocks[0].ffn.down.weight;
+  }
+  return some->panels && panel_format(some->type);
+}
+
 void warn_if_collapsed(const LoadCounter& load) {
   for (const auto& site : load.sites()) {
     std::vector<uint64_t> counts = site.counts;
@@ -140,20 +157,30 @@ void add_bench(Commands& commands) {
       const OrdinaryIds text(*model);
       json out = json::array();
       LoadCounter load;
+      Workers workers(options.threads);
+      uint64_t peak_rss = 0;
       for (bool generate : {false, true}) {
         if ((generate ? o->generate : o->prompt) == 0) continue;
         std::vector<Run> runs = measure(session, *o, text, generate, load, commands.quiet);
         const json speed = spread(runs);
         const Run& middle = runs[runs.size() / 2];
-        // The machine's limits are measured once kernels are fast enough for the fraction to say something.
+        // Beside each run, since a virtual machine's memory is now faster, now slower. What the probe takes is no part of the model's.
+        peak_rss = std::max(peak_rss, peak_memory_bytes());
+        const MachineLimits limits = measure_limits(workers);
+        reset_peak_memory();
+        const double peak = has_byte_products(*model) ? limits.byte_gmac_per_s : limits.float_gmac_per_s;
+        const double bandwidth_fraction = middle.read_gb_per_s / limits.read_gb_per_s, peak_fraction = middle.gmac_per_s / peak;
         out.push_back({{"test", test_name(*o, generate)}, {"batch", o->batch}, {"depth", o->depth},
                        {"tokens_per_s", speed}, {"runs", o->repeats}, {"threads", options.threads},
                        {"active_bytes_per_token", static_cast<uint64_t>(middle.active_bytes)}, {"read_gb_per_s", middle.read_gb_per_s},
-                       {"bandwidth_gb_per_s", nullptr}, {"bandwidth_fraction", nullptr}, {"gmac_per_s", middle.gmac_per_s}, {"peak_gmac_per_s", nullptr},
-                       {"peak_fraction", nullptr}, {"peak_rss_bytes", peak_memory_bytes()}});
-        if (!o->json)
-          fmt::print("{:<8} {:>9.2f} tokens/s  ({:.2f} to {:.2f}, {} runs, {} threads)\n", out.back()["test"].get<std::string>(), speed["median"].get<double>(),
-                     speed["min"].get<double>(), speed["max"].get<double>(), o->repeats, options.threads);
+                       {"bandwidth_gb_per_s", limits.read_gb_per_s}, {"bandwidth_fraction", bandwidth_fraction}, {"gmac_per_s", middle.gmac_per_s},
+                       {"peak_gmac_per_s", peak}, {"peak_fraction", peak_fraction}, {"peak_rss_bytes", peak_rss}});
+        if (!o->json) {
+          const std::string limit = bandwidth_fraction > peak_fraction ? fmt::format("{:3.0f}% of {:.1f} GB/s read", 100 * bandwidth_fraction, limits.read_gb_per_s)
+                                                                       : fmt::format("{:3.0f}% of {:.0f} GMAC/s", 100 * peak_fraction, peak);
+          fmt::print("{:<8} {:<24} {:>9.2f} tokens/s  ({:.2f} to {:.2f}, {} runs, {} threads)\n", out.back()["test"].get<std::string>(), limit,
+                     speed["median"].get<double>(), speed["min"].get<double>(), speed["max"].get<double>(), o->repeats, options.threads);
+        }
       }
       if (o->json) fmt::print("{}\n", out.dump(2));
       if (!commands.quiet) warn_if_collapsed(load);

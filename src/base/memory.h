@@ -6,5 +6,7 @@ namespace moiety {
 
 // The most that it held at once, mapped files that were read among it.
 uint64_t peak_memory_bytes();
+// From here on only what is held later counts, where the system can do that.
+void reset_peak_memory();
 
 }  // namespace moiety

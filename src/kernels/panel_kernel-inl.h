@@ -173,13 +173,54 @@ void multiply(const std::byte* panel, size_t cols, const void* const* x, size_t 
   for (; t < tokens; t++) rows_together<V, Work, 1>(panel, cols, x + t, out + t);
 }
 
+// Sums enough to hide an instruction's latency. What they add up to is of no use, which the compiler must not see.
+template <class V>
+[[gnu::noinline]] uint64_t spin_bytes(uint64_t rounds) {
+  constexpr int sums = V::lanes == 16 ? 12 : 6, steps = 8;
+  alignas(64) std::byte bytes[128] = {};
+  const std::byte* codes = bytes;
+  asm volatile("" : "+r"(codes) : : "memory");
+  const auto* x = reinterpret_cast<const int8_t*>(codes + 64);
+  typename V::I sum[sums];
+  typename V::S chain[sums];
+  for (auto& s : sum) s = V::zero_int();
+  const typename V::B w = V::load(codes);
+  for (uint64_t r = 0; r < rounds; r++) {
+    unrolled<steps>([&](auto step) __attribute__((always_inline)) {
+      for (int k = 0; k < sums; k++) V::template add<decltype(step)::value == 0, decltype(step)::value == steps - 1>(sum[k], chain[k], w, x);
+    });
+    asm volatile("" : : : "memory");
+  }
+  float sink[panel_rows];
+  for (const auto& s : sum) V::store(sink, V::floats(s));
+  asm volatile("" : : "r"(sink) : "memory");
+  return rounds * sums * steps * V::lanes * 4;
+}
+template <class V>
+[[gnu::noinline]] uint64_t spin_floats(uint64_t rounds) {
+  constexpr int sums = V::lanes == 16 ? 12 : 10, steps = 8;
+  typename V::F sum[sums];
+  for (auto& s : sum) s = V::zero();
+  const typename V::F w = V::all(0.5f);
+  for (uint64_t r = 0; r < rounds; r++)
+    unrolled<steps>([&](auto) __attribute__((always_inline)) {
+      for (auto& s : sum) s = V::fused(w, s, w);
+    });
+  float sink[panel_rows];
+  for (const auto& s : sum) V::store(sink, s);
+  asm volatile("" : : "r"(sink) : "memory");
+  return rounds * sums * steps * V::lanes;
+}
+
 template <class V, size_t... i>
 constexpr PanelKernels all_kernels(const char* name, std::index_sequence<i...>) {
   return {name,
           {multiply<V, Tile<V, panel_formats[i]>, V::tokens>...},
           multiply<V, FloatTile<V, TensorType::f32>, V::float_tokens>,
           multiply<V, FloatTile<V, TensorType::f16>, V::float_tokens>,
-          multiply<V, FloatTile<V, TensorType::bf16>, V::float_tokens>};
+          multiply<V, FloatTile<V, TensorType::bf16>, V::float_tokens>,
+          spin_bytes<V>,
+          spin_floats<V>};
 }
 
 template <class V>

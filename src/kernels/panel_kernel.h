@@ -15,6 +15,9 @@ struct PanelKernels {
   const char* name;
   PanelKernel quantised[sizeof(panel_formats) / sizeof(panel_formats[0])];  // in the order of panel_formats
   PanelKernel f32, f16, bf16;
+  // The most that multiplications alone can do, from registers: multiply-adds done in `rounds` rounds, of bytes and of floats.
+  uint64_t (*spin_bytes)(uint64_t rounds);
+  uint64_t (*spin_floats)(uint64_t rounds);
 };
 
 extern const PanelKernels panel_kernels_portable, panel_kernels_avx2, panel_kernels_avxvnni, panel_kernels_avx512, panel_kernels_avx512vnni;

@@ -56,7 +56,7 @@ void run_apart(const Step& step, const Site& site, const Assignment& a, Lease& l
       for (size_t k = 0; k < d; k++) input[m][k] = weight_input ? x[slots[m].row][k] * slots[m].weight : x[slots[m].row][k];
     }
     run_expert(step, site, lease.view(i), input, inner, output);
-    if (step.observer) step.observer->expert_ran(site, a.experts[i], rows, input, inner, output);
+    if (step.observer && step.observer->watches_experts()) step.observer->expert_ran(site, a.experts[i], rows, input, inner, output);
     for (size_t m = 0; m < slots.size(); m++) std::ranges::copy(output[m], outputs[a.first[i] + m].begin());
   }
   for (size_t t = 0; t < x.rows; t++) std::fill_n(out[t], d, 0.0f);
@@ -81,7 +81,7 @@ Assignment assign(const Site& site, const RoutingPlan& plan) {
 
 void run_experts(const Step& step, const Site& site, const Assignment& assignment, std::span<const float> shared_weights, Activations& x, Rows out) {
   const std::unique_ptr<Lease> lease = site.bank->lease(assignment.experts);
-  if (lease->all_ready() && !step.observer && !site.config->weight_on_input) {
+  if (lease->all_ready() && !(step.observer && step.observer->watches_experts()) && !site.config->weight_on_input) {
     std::vector<const ExpertView*> views(assignment.experts.size());
     for (size_t i = 0; i < views.size(); i++) views[i] = &lease->view(i);
     if (run_fused(step, site, assignment, views, shared_weights, x, out)) return;

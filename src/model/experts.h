@@ -20,7 +20,7 @@ Assignment assign(const Site& site, const RoutingPlan& plan);
 //
 // Two ways that give the same bits. Fused: two parallel regions, gate and up with the activation, then down with the weighted sum; no
 // expert's output is ever a tensor. Apart: expert by expert as they arrive, outputs waiting for their turn; it can do what the fused one
-// can't: experts that come late, observers, weights on the input, weights in rows.
+// can't: experts that come late, observers of experts, weights on the input, weights in rows.
 void run_experts(const Step& step, const Site& site, const Assignment& assignment, std::span<const float> shared_weights, Activations& x, Rows out);
 
 // The fused way; false if something in the way asks for the other.

@@ -17,6 +17,8 @@ class Observer {
   virtual ~Observer() = default;
   // A site has routed: features [rows, d_model], scores [rows, ids] (router logits; empty if no stage needed them), and the plan.
   virtual void routed(const Site&, std::span<const StepRow>, ConstRows /*features*/, ConstRows /*scores*/, const RoutingPlan&) {}
+  // Whether expert_ran is to be called: experts then run one by one, which is slower.
+  virtual bool watches_experts() const { return false; }
   // One expert has run on the rows `rows` (indices into the step's): its input, inner units after the activation, and output before
   // weighting. Experts come in any order.
   virtual void expert_ran(const Site&, uint32_t /*expert*/, std::span<const uint32_t> /*rows*/, ConstRows /*input*/, ConstRows /*inner*/,

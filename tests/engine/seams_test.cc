@@ -421,6 +421,7 @@ struct Witness : Observer {
       for (const Choice& c : routed[r]) choices[c.expert] = c.weight;
     }
   }
+  bool watches_experts() const override { return true; }
   void expert_ran(const Site&, uint32_t expert, std::span<const uint32_t> rows, ConstRows input, ConstRows inner, ConstRows output) override {
     experts++;
     EXPECT_GT(inner.cols, 0u);

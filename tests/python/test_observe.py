@@ -209,7 +209,9 @@ def test_bench_keys(moiety):
     for t in tests:
         assert list(t) == KEYS and t["batch"] == 2 and t["depth"] == 3 and t["runs"] == 3 and t["threads"] == 1
         assert 0 < t["tokens_per_s"]["min"] <= t["tokens_per_s"]["median"] <= t["tokens_per_s"]["max"]
-        assert all(t[k] is None for k in KEYS if k.startswith(("bandwidth", "peak_gmac", "peak_fraction")))
+        assert t["bandwidth_gb_per_s"] > 0.1 and t["peak_gmac_per_s"] > 0.1
+        assert math.isclose(t["bandwidth_fraction"], t["read_gb_per_s"] / t["bandwidth_gb_per_s"], rel_tol=1e-9)
+        assert math.isclose(t["peak_fraction"], t["gmac_per_s"] / t["peak_gmac_per_s"], rel_tol=1e-9)
         assert t["peak_rss_bytes"] > 1 << 20 and t["read_gb_per_s"] > 0 and t["gmac_per_s"] > 0
     # Two experts of eight, everything else, and of the embedding nothing: BF16, norms in float32.
     from test_inspect import ROUTED, elements, tensors
