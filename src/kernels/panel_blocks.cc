@@ -82,9 +82,8 @@ SuperBlock q45_k(const std::byte* in, bool fifth) {
   const std::byte *high = in + 16, *low = in + (fifth ? 48 : 16);
   for (size_t s = 0; s < 8; s++)
     for (size_t i = 0; i < 32; i++) {
-      uint32_t q = byte_at(low + s / 2 * 32, i) >> (s % 2 * 4) & 15;
-      if (fifth) q |= (byte_at(high, i) >> s & 1) << 4;
-      out.codes[s * 32 + i] = static_cast<uint8_t>(q);
+      const uint32_t q = byte_at(low + s / 2 * 32, i) >> (s % 2 * 4) & 15, h = fifth ? (byte_at(high, i) >> s & 1) << 4 : 0;
+      out.codes[s * 32 + i] = static_cast<uint8_t>(q | h);
     }
   return out;
 }
