@@ -177,20 +177,20 @@ void multiply(const std::byte* panel, size_t cols, const void* const* x, size_t 
 template <class V>
 [[gnu::noinline]] uint64_t spin_bytes(uint64_t rounds) {
   constexpr int sums = V::lanes == 16 ? 12 : 6, steps = 8;
-  alignas(64) std::byte bytes[128] = {};
+  alignas(64) std::byte bytes[64 + 4 * sums] = {};
   const std::byte* codes = bytes;
-  asm volatile("" : "+r"(codes) : : "memory");
-  const auto* x = reinterpret_cast<const int8_t*>(codes + 64);
   typename V::I sum[sums];
   typename V::S chain[sums];
   for (auto& s : sum) s = V::zero_int();
-  const typename V::B w = V::load(codes);
-  for (uint64_t r = 0; r < rounds; r++) {
+  for (uint64_t r = 0; r < rounds; r++)
     unrolled<steps>([&](auto step) __attribute__((always_inline)) {
-      for (int k = 0; k < sums; k++) V::template add<decltype(step)::value == 0, decltype(step)::value == steps - 1>(sum[k], chain[k], w, x);
+      asm volatile("" : "+r"(codes));  // or products that are alike would be made once
+      const typename V::B w = V::load(codes);
+      const auto* x = reinterpret_cast<const int8_t*>(codes + 64);
+      unrolled<sums>([&](auto k) __attribute__((always_inline)) {
+        V::template add<decltype(step)::value == 0, decltype(step)::value == steps - 1>(sum[k.value], chain[k.value], w, x + 4 * k.value);
+      });
     });
-    asm volatile("" : : : "memory");
-  }
   float sink[panel_rows];
   for (const auto& s : sum) V::store(sink, V::floats(s));
   asm volatile("" : : "r"(sink) : "memory");

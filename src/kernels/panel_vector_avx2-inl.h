@@ -49,6 +49,7 @@ struct Avx2 {
 #endif
     const __m256i pairs = _mm256_maddubs_epi16(w, four(x));
     chain = first ? pairs : _mm256_add_epi16(chain, pairs);
+    asm("" : "+x"(chain));  // now: compilers like to make all products first and then have no registers for them
     if constexpr (last) sum = _mm256_add_epi32(sum, _mm256_madd_epi16(chain, _mm256_set1_epi16(1)));
   }
   static void add_signed(I& sum, B w, const int8_t* x) {

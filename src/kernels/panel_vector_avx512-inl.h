@@ -46,6 +46,7 @@ struct Avx512 {
     } else {
       const __m512i pairs = _mm512_maddubs_epi16(w, four(x));
       chain = first ? pairs : _mm512_add_epi16(chain, pairs);
+      asm("" : "+v"(chain));  // now: compilers like to make all products first and then have no registers for them
       if constexpr (last) sum = _mm512_add_epi32(sum, _mm512_madd_epi16(chain, _mm512_set1_epi16(1)));
     }
   }
