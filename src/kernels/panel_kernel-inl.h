@@ -114,7 +114,7 @@ struct Tile {
       const F d = f.exponent_scale ? V::exponents(panel + H * V::lanes) : V::halves(panel + H * 2 * V::lanes);
       const F dmin = f.minimum ? V::halves(panel + f.minimum_at() + H * 2 * V::lanes) : d;
       for (int at = 0; at < f.columns / 32; at++) {
-        if constexpr (T <= 2 && H == 0) V::ahead(panel + f.codes_at() + at * f.group_bytes(), f.group_bytes());
+        if constexpr (H == 0) V::ahead(panel + f.codes_at() + at * f.group_bytes(), f.group_bytes());
         columns32<T, H>(panel, at, d, dmin, x, sums);
         for (int t = 0; t < T; t++) x[t]++;
       }

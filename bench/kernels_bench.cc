@@ -1,0 +1,77 @@
+// Speed of the panel products, one thread: per type, rows that share the weights, and whether the weights lie in the second-level cache or
+// stream from memory.
+//
+//   make bench && build/kernels_bench --benchmark_filter='q4_k/rows:8'
+//   MOIETY_ISA=avx2 build/kernels_bench
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <random>
+
+#include "kernels/isa.h"
+#include "kernels/panel_product.h"
+
+namespace moiety {
+namespace {
+
+constexpr size_t cols = 2048;
+
+struct Weights {
+  TensorType type;
+  size_t bytes, count;  // of a panel; panels
+  std::byte* data;
+};
+
+// Any bytes are weights; scales are made finite by clearing their exponents' tops. Huge pages, as the packer takes them.
+Weights random_weights(TensorType type, size_t size) {
+  Weights w{type, panel_bytes(type, cols), 0, nullptr};
+  w.count = std::max<size_t>(1, size / w.bytes);
+  const size_t room = (w.count * w.bytes + (size_t{2} << 20)) >> 21 << 21;
+  w.data = static_cast<std::byte*>(::mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  ::madvise(w.data, room, MADV_HUGEPAGE);
+  std::mt19937_64 random(1);
+  auto* words = reinterpret_cast<uint64_t*>(w.data);
+  for (size_t i = 0; i < w.count * w.bytes / 8; i++) words[i] = random() & 0x3fff3fff3fff3fff;
+  return w;
+}
+
+void product(benchmark::State& state, TensorType type, bool streaming) {
+  const size_t rows = static_cast<size_t>(state.range(0));
+  const Weights w = random_weights(type, streaming ? size_t{384} << 20 : size_t{256} << 10);
+  std::vector<float> x(rows * cols, 0.5f);
+  Workers alone(1);
+  Activations activations{ConstRows{x.data(), rows, cols, cols}};
+  const RowPointers pointers(type, activations, alone);
+  std::vector<const void*> row(rows);
+  for (size_t r = 0; r < rows; r++) row[r] = pointers[r];
+  std::vector<float> out(rows * panel_rows);
+  const PanelKernel kernel = panel_kernel_of(panel_kernels(), type);
+  for (auto _ : state)
+    for (size_t p = 0; p < w.count; p++) kernel(w.data + p * w.bytes, cols, row.data(), rows, reinterpret_cast<float(*)[panel_rows]>(out.data()));
+  const double macs = static_cast<double>(w.count * panel_rows * cols * rows);
+  state.counters["GMAC/s"] = benchmark::Counter(macs / 1e9, benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["GB/s"] = benchmark::Counter(static_cast<double>(w.count * w.bytes) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
+  ::munmap(w.data, (w.count * w.bytes + (size_t{2} << 20)) >> 21 << 21);
+}
+
+void add_all() {
+  std::vector<TensorType> types;
+  for (const PanelFormat& f : panel_formats) types.push_back(f.type);
+  for (TensorType type : {TensorType::bf16, TensorType::f16, TensorType::f32}) types.push_back(type);
+  for (TensorType type : types)
+    for (bool streaming : {false, true})
+      benchmark::RegisterBenchmark(fmt::format("{}/{}", type_info(type).name, streaming ? "memory" : "cache").c_str(), product, type, streaming)
+          ->ArgName("rows")->Arg(1)->Arg(2)->Arg(4)->Arg(8)->Arg(16)->Arg(32);
+}
+
+}  // namespace
+}  // namespace moiety
+
+int main(int argc, char** argv) {
+  moiety::choose_isa();
+  moiety::add_all();
+  benchmark::Initialize(&argc, argv);
+  benchmark::AddCustomContext("instruction set", std::string(moiety::isa_name(moiety::current_isa())));
+  benchmark::RunSpecifiedBenchmarks();
+}
