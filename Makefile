@@ -44,6 +44,16 @@ fuzz:  ## every parser fuzzed for ten minutes
 	@scripts/setup.sh fuzz
 	@scripts/fuzz.sh 600
 
+bench: all  ## speed of the kernels, one thread: per type, rows, from cache and from memory
+	@scripts/setup.sh bench
+	@$(CMAKE) -S . -B build -Wno-dev > /dev/null
+	@$(call BUILD,build) --target kernels_bench
+	@build/kernels_bench $(ARGS)
+
+bench-peers: all  ## beside llama.cpp and ik_llama.cpp, interleaved: make bench-peers ARGS='MODEL.gguf'
+	@scripts/setup.sh bench
+	@build/venv-bench/bin/python bench/peers.py $(ARGS)
+
 fixtures:  ## makes tests/fixtures anew, with torch and transformers in an environment of their own
 	@scripts/setup.sh fixtures
 	@build/venv-fixtures/bin/python scripts/make_fixtures.py --out tests/fixtures
@@ -58,4 +68,4 @@ install: all  ## PREFIX/bin/moiety, man page, completion
 clean:
 	rm -rf build build-sanitize build-tsan
 
-.PHONY: help all demo test asan tsan fuzz fuzz-smoke fixtures install clean
+.PHONY: help all demo test asan tsan fuzz fuzz-smoke bench bench-peers fixtures install clean

