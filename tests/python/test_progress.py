@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 from terminal import Terminal
 
-TOKENS = 20000  # some ten seconds of work
+TOKENS = 1000000  # more than any machine computes before it is told to stop
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def work(tmp_path_factory):
     folder = tmp_path_factory.mktemp("progress")
     subprocess.run([sys.executable, ROOT / "scripts/make_tiny_moe.py", folder / "tiny"], check=True)
     (folder / "text.txt").write_text("abcdefgh" * (TOKENS // 8))
-    (folder / "ids.json").write_text(json.dumps([[1] * (TOKENS // 4)] * 4))
+    (folder / "ids.json").write_text(json.dumps([[1] * 5000] * (TOKENS // 5000)))
     (folder / "choices.jsonl").write_text((json.dumps({"query": "a" * 400, "choices": ["b", "c"], "gold": 0}) + "\n") * (TOKENS // 800))
     return folder
 
@@ -30,7 +30,7 @@ def work(tmp_path_factory):
     ("evaluating", "eval perplexity tiny --file text.txt --json"),
     ("evaluating", "eval choice tiny --file choices.jsonl"),
     ("evaluating", "eval compare tiny --file text.txt"),
-    ("pp1000", "bench tiny -p 1000 -r 20"),
+    ("pp1000", "bench tiny -p 1000 -r 1000"),
 ])
 def test_a_bar_with_the_time_left_that_ctrl_c_wipes_away(moiety, work, monkeypatch, label, verb):
     monkeypatch.chdir(work)
