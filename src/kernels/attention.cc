@@ -19,11 +19,15 @@ namespace {
 constexpr size_t positions_together = 32;  // of a block
 constexpr size_t queries_together = 32;    // of a tile
 
-// Some rows of one sequence and some heads of one key head's group: a query each.
+// Some rows of one sequence, some key heads, and some heads of each one's group: a query each, by key head, row and head. A row's key heads lie
+// beside each other in the cache, so that taking several of them at a position reads memory in order.
 struct AttentionTile {
   const AttentionRow* rows;
-  size_t row_count, kv_head, first_head, head_count;
-  size_t queries() const { return row_count * head_count; }
+  size_t row_count, first_kv, kv_count, first_in_group, head_count, group;
+  size_t queries_of_kv() const { return row_count * head_count; }
+  size_t queries() const { return kv_count * queries_of_kv(); }
+  const AttentionRow& row(size_t q) const { return rows[q / head_count % row_count]; }
+  size_t head(size_t q) const { return (first_kv + q / queries_of_kv()) * group + first_in_group + q % head_count; }
 };
 
 }  // namespace
@@ -156,8 +160,9 @@ HWY_ATTR void add_values(const float* weights, const float* values, size_t width
   add_columns<Q, 1>(weights, values, width, count, running, out, done);
 }
 
+constexpr int together = lanes >= 16 ? 4 : 2;  // queries whose sums fit into the registers
+
 HWY_ATTR void attend_tile(const AttentionShape& shape, const AttentionTile& tile) {
-  constexpr int together = lanes >= 16 ? 4 : 2;  // queries whose sums fit into the registers
   const size_t queries = tile.queries(), key_width = whole_vectors(shape.key_size), value_width = whole_vectors(shape.value_size);
   static thread_local std::vector<float> room;
   room.resize((queries + positions_together) * (key_width + value_width) + queries * positions_together);
@@ -170,42 +175,42 @@ HWY_ATTR void attend_tile(const AttentionShape& shape, const AttentionTile& tile
 
   size_t first = tile.rows[0].first, last = tile.rows[0].last;
   for (size_t q = 0; q < queries; q++) {
-    const AttentionRow& row = tile.rows[q / tile.head_count];
-    const size_t head = tile.first_head + q % tile.head_count;
-    std::copy_n(row.query + head * shape.key_size, shape.key_size, query + q * key_width);
+    const AttentionRow& row = tile.row(q);
+    std::copy_n(row.query + tile.head(q) * shape.key_size, shape.key_size, query + q * key_width);
     std::fill_n(query + q * key_width + shape.key_size, key_width - shape.key_size, 0.0f);
-    running[q] = shape.sinks.empty() ? Running{-3e38f, 0, 1} : Running{shape.sinks[head], 1, 1};
+    running[q] = shape.sinks.empty() ? Running{-3e38f, 0, 1} : Running{shape.sinks[tile.head(q)], 1, 1};
     first = std::min(first, row.first);
     last = std::max(last, row.last);
   }
   std::fill_n(out, queries * value_width, 0.0f);
 
   for (size_t block = first / positions_together * positions_together; block < last; block += positions_together) {
-    const AttentionRow& some = tile.rows[0];
-    const size_t begin = std::max(block, first), count = std::min(last - block, positions_together), unread = begin - block;
-    // Positions before any row's first are masked; their weights are 0, and so are their rows here.
-    std::fill_n(keys, unread * key_width, 0.0f);
-    std::fill_n(values, unread * value_width, 0.0f);
-    load_rows(some.keys, begin, block + count, tile.kv_head * shape.key_size, shape.key_size, keys + unread * key_width, key_width);
-    load_rows(some.values, begin, block + count, tile.kv_head * shape.value_size, shape.value_size, values + unread * value_width, value_width);
+    const size_t begin = std::max(block, first), end = std::min(block + positions_together, last), unread = begin - block, count = end - block;
     const size_t fours = (count + 3) / 4 * 4;
-    std::fill_n(keys + count * key_width, (fours - count) * key_width, 0.0f);
-    std::fill_n(scores, queries * positions_together, 0.0f);
-    size_t q = 0;
-    for (; q + together <= queries; q += together) score<together>(query + q * key_width, keys, key_width, fours, scores + q * positions_together);
-    for (; q < queries; q++) score<1>(query + q * key_width, keys, key_width, fours, scores + q * positions_together);
-    for (q = 0; q < queries; q++) {
-      const AttentionRow& row = tile.rows[q / tile.head_count];
-      const size_t from = std::clamp(row.first, block, block + count) - block, to = std::clamp(row.last, block, block + count) - block;
-      weigh(shape, from, to, scores + q * positions_together, running[q]);
+    for (size_t kv = 0; kv < tile.kv_count; kv++) {
+      // Positions before any row's first are masked; their weights are 0, and so are their rows here.
+      std::fill_n(keys, unread * key_width, 0.0f);
+      std::fill_n(values, unread * value_width, 0.0f);
+      const size_t head = tile.first_kv + kv, from = kv * tile.queries_of_kv(), to = from + tile.queries_of_kv();
+      load_rows(tile.rows[0].keys, begin, end, head * shape.key_size, shape.key_size, keys + unread * key_width, key_width);
+      load_rows(tile.rows[0].values, begin, end, head * shape.value_size, shape.value_size, values + unread * value_width, value_width);
+      std::fill_n(keys + count * key_width, (fours - count) * key_width, 0.0f);
+      std::fill_n(scores + from * positions_together, (to - from) * positions_together, 0.0f);
+      size_t q = from;
+      for (; q + together <= to; q += together) score<together>(query + q * key_width, keys, key_width, fours, scores + q * positions_together);
+      for (; q < to; q++) score<1>(query + q * key_width, keys, key_width, fours, scores + q * positions_together);
+      for (q = from; q < to; q++) {
+        const AttentionRow& row = tile.row(q);
+        weigh(shape, std::clamp(row.first, block, end) - block, std::clamp(row.last, block, end) - block, scores + q * positions_together, running[q]);
+      }
+      for (q = from; q + together <= to; q += together)
+        add_values<together, 4>(scores + q * positions_together, values, value_width, count, running + q, out + q * value_width);
+      for (; q < to; q++) add_values<1, 8>(scores + q * positions_together, values, value_width, count, running + q, out + q * value_width);
     }
-    for (q = 0; q + together <= queries; q += together)
-      add_values<together, 4>(scores + q * positions_together, values, value_width, count, running + q, out + q * value_width);
-    for (; q < queries; q++) add_values<1, 8>(scores + q * positions_together, values, value_width, count, running + q, out + q * value_width);
   }
 
   for (size_t q = 0; q < queries; q++) {
-    float* to = tile.rows[q / tile.head_count].out + (tile.first_head + q % tile.head_count) * shape.value_size;
+    float* to = tile.row(q).out + tile.head(q) * shape.value_size;
     for (size_t i = 0; i < shape.value_size; i++) to[i] = out[q * value_width + i] / running[q].sum;
   }
 }
@@ -221,16 +226,20 @@ HWY_EXPORT(attend_tile);
 
 namespace {
 
-// Enough tiles for all workers where there are; else as many queries in each as fit.
+// As many queries in each as fit, but tiles enough for all workers: of a prompt many rows, of a single row several key heads, or, where there is
+// but one, a part of its group.
 std::vector<AttentionTile> tiles_of(const AttentionShape& shape, std::span<const AttentionRow> rows, size_t workers) {
-  const size_t group = shape.heads / shape.kv_heads;
-  const size_t pieces = std::max((group + queries_together - 1) / queries_together, std::min(group, 2 * workers / (rows.size() * shape.kv_heads)));
-  const size_t heads = (group + pieces - 1) / std::max<size_t>(1, pieces), together = std::max<size_t>(1, queries_together / heads);
+  const size_t group = shape.heads / shape.kv_heads, wanted = 2 * workers;
+  const size_t parts = std::clamp((wanted + rows.size() * shape.kv_heads - 1) / (rows.size() * shape.kv_heads), (group + queries_together - 1) / queries_together, group);
+  const size_t heads = (group + parts - 1) / parts, together = std::max<size_t>(1, queries_together / heads);
   std::vector<AttentionTile> out;
   for (size_t begin = 0, end; begin < rows.size(); begin = end) {
     for (end = begin + 1; end < rows.size() && end < begin + together && rows[end].keys.data == rows[begin].keys.data;) end++;
-    for (size_t kv = 0; kv < shape.kv_heads; kv++)
-      for (size_t h = 0; h < group; h += heads) out.push_back({&rows[begin], end - begin, kv, kv * group + h, std::min(heads, group - h)});
+    const size_t fit = std::max<size_t>(1, queries_together / ((end - begin) * heads)), share = std::max<size_t>(1, shape.kv_heads * rows.size() / wanted);
+    const size_t kv_count = std::min({shape.kv_heads, fit, share});
+    for (size_t kv = 0; kv < shape.kv_heads; kv += kv_count)
+      for (size_t h = 0; h < group; h += heads)
+        out.push_back({&rows[begin], end - begin, kv, std::min(kv_count, shape.kv_heads - kv), h, std::min(heads, group - h), group});
   }
   return out;
 }

@@ -116,7 +116,12 @@ void store_row(std::span<const float> row, TensorType type, std::byte* out) {
 void load_row(TensorType type, const std::byte* bytes, std::span<float> out) { decode(type, bytes, out); }
 
 void load_rows(const CachedRows& rows, size_t first, size_t last, size_t begin, size_t count, float* out, size_t stride) {
+  // Rows of a sequence lie far apart: those that come soon are asked for now.
+  constexpr size_t ahead = 8;
+  const TypeInfo& info = type_info(rows.type);
+  const size_t at = begin / info.block * info.block_bytes, bytes = bytes_of(rows.type, (count + info.block - 1) / info.block * info.block);
   for (size_t p = first; p < last; p++, out += stride) {
+    for (size_t i = 0; p + ahead < last && i < bytes; i += 64) __builtin_prefetch(rows.row(p + ahead) + at + i);
     load_part(rows.type, rows.row(p), begin, count, out);
     std::fill(out + count, out + stride, 0.0f);
   }
