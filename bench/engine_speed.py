@@ -67,7 +67,8 @@ class Engine:
         params = self.call("llama_context_default_params", Context)()
         if ik:
             params.n_ctx, params.n_batch, params.n_ubatch, params.n_seq_max = context, 512, 512, sequences
-            params.flash_attn = params.fused_moe_up_gate = params.fused_up_gate = True
+            params.flash_attn = sequences == 1  # with several it ends in an assertion (0.1.5)
+            params.fused_moe_up_gate = params.fused_up_gate = True
             params.n_threads = params.n_threads_batch = threads
         else:
             numbers = c.cast(c.byref(params), c.POINTER(u32))
@@ -135,7 +136,7 @@ def main():
     for short, name, value in [("-p", "prompt", 0), ("-n", "generate", 0), ("-b", "batch", 1), ("-d", "depth", 0), ("-t", "threads", 2), ("-r", "repeats", 3)]:
         parser.add_argument(short, "--" + name, type=int, default=value)
     o = parser.parse_args()
-    engine = Engine(o.engine, o.model, o.threads, (o.depth + max(o.prompt, o.generate) + 8) * o.batch, o.batch)
+    engine = Engine(o.engine, o.model, o.threads, max(512, (o.depth + max(o.prompt, o.generate) + 8) * o.batch), o.batch)
     warm_up = argparse.Namespace(batch=1, depth=0, prompt=16, generate=0)
     measure(engine, warm_up)
     warm_up.prompt, warm_up.generate = 0, 4
