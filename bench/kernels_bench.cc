@@ -5,10 +5,10 @@
 //   MOIETY_ISA=avx2 build/kernels_bench
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <random>
 
+#include "base/huge_pages.h"
 #include "kernels/isa.h"
 #include "kernels/panel_product.h"
 
@@ -20,18 +20,17 @@ constexpr size_t cols = 2048;
 struct Weights {
   TensorType type;
   size_t bytes, count;  // of a panel; panels
-  std::byte* data;
+  std::shared_ptr<std::byte> memory;
+  const std::byte* panel(size_t p) const { return memory.get() + p * bytes; }
 };
 
 // Any bytes are weights; scales are made finite by clearing their exponents' tops. Huge pages, as the packer takes them.
 Weights random_weights(TensorType type, size_t size) {
-  Weights w{type, panel_bytes(type, cols), 0, nullptr};
+  Weights w{type, panel_bytes(type, cols), 0, {}};
   w.count = std::max<size_t>(1, size / w.bytes);
-  const size_t room = (w.count * w.bytes + (size_t{2} << 20)) >> 21 << 21;
-  w.data = static_cast<std::byte*>(::mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-  ::madvise(w.data, room, MADV_HUGEPAGE);
+  w.memory = huge_pages(w.count * w.bytes);
   std::mt19937_64 random(1);
-  auto* words = reinterpret_cast<uint64_t*>(w.data);
+  auto* words = reinterpret_cast<uint64_t*>(w.memory.get());
   for (size_t i = 0; i < w.count * w.bytes / 8; i++) words[i] = random() & 0x3fff3fff3fff3fff;
   return w;
 }
@@ -48,11 +47,10 @@ void product(benchmark::State& state, TensorType type, bool streaming) {
   std::vector<float> out(rows * panel_rows);
   const PanelKernel kernel = panel_kernel_of(panel_kernels(), type);
   for (auto _ : state)
-    for (size_t p = 0; p < w.count; p++) kernel(w.data + p * w.bytes, cols, row.data(), rows, reinterpret_cast<float(*)[panel_rows]>(out.data()));
+    for (size_t p = 0; p < w.count; p++) kernel(w.panel(p), cols, row.data(), rows, reinterpret_cast<float(*)[panel_rows]>(out.data()));
   const double macs = static_cast<double>(w.count * panel_rows * cols * rows);
   state.counters["GMAC/s"] = benchmark::Counter(macs / 1e9, benchmark::Counter::kIsIterationInvariantRate);
   state.counters["GB/s"] = benchmark::Counter(static_cast<double>(w.count * w.bytes) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
-  ::munmap(w.data, (w.count * w.bytes + (size_t{2} << 20)) >> 21 << 21);
 }
 
 void add_all() {

@@ -2,7 +2,6 @@
 #define HWY_TARGET_INCLUDE "kernels/attention.cc"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
-#include <hwy/aligned_allocator.h>
 #include <hwy/contrib/math/math-inl.h>
 
 #include <algorithm>

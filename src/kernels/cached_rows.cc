@@ -17,23 +17,17 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // How many numbers of [0, count) were done: whole vectors.
-HWY_ATTR size_t from_f16(const std::byte* in, size_t count, float* out) {
+template <class Half>
+HWY_ATTR HWY_INLINE size_t from_halves(const std::byte* in, size_t count, float* out) {
   const hn::ScalableTag<float> d;
-  const hn::Rebind<hwy::float16_t, decltype(d)> half;
+  const hn::Rebind<Half, decltype(d)> half;
   const size_t lanes = hn::Lanes(d);
   size_t i = 0;
-  for (; i + lanes <= count; i += lanes) hn::StoreU(hn::PromoteTo(d, hn::LoadU(half, reinterpret_cast<const hwy::float16_t*>(in) + i)), d, out + i);
+  for (; i + lanes <= count; i += lanes) hn::StoreU(hn::PromoteTo(d, hn::LoadU(half, reinterpret_cast<const Half*>(in) + i)), d, out + i);
   return i;
 }
-
-HWY_ATTR size_t from_bf16(const std::byte* in, size_t count, float* out) {
-  const hn::ScalableTag<float> d;
-  const hn::Rebind<hwy::bfloat16_t, decltype(d)> half;
-  const size_t lanes = hn::Lanes(d);
-  size_t i = 0;
-  for (; i + lanes <= count; i += lanes) hn::StoreU(hn::PromoteTo(d, hn::LoadU(half, reinterpret_cast<const hwy::bfloat16_t*>(in) + i)), d, out + i);
-  return i;
-}
+HWY_ATTR size_t from_f16(const std::byte* in, size_t count, float* out) { return from_halves<hwy::float16_t>(in, count, out); }
+HWY_ATTR size_t from_bf16(const std::byte* in, size_t count, float* out) { return from_halves<hwy::bfloat16_t>(in, count, out); }
 
 // A block of q8_0: a half, then 32 signed bytes.
 HWY_ATTR size_t from_q8_0(const std::byte* in, size_t count, float* out) {
@@ -112,8 +106,6 @@ void store_row(std::span<const float> row, TensorType type, std::byte* out) {
   const size_t done = type == TensorType::f16 ? HWY_DYNAMIC_DISPATCH(to_f16)(row.data(), row.size(), out) : 0;
   if (done < row.size()) encode_row(type, row.subspan(done), {}, out + 2 * done);
 }
-
-void load_row(TensorType type, const std::byte* bytes, std::span<float> out) { decode(type, bytes, out); }
 
 void load_rows(const CachedRows& rows, size_t first, size_t last, size_t begin, size_t count, float* out, size_t stride) {
   // Rows of a sequence lie far apart: those that come soon are asked for now.

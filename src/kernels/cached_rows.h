@@ -18,8 +18,6 @@ struct CachedRows {
 
 // Writes one row into a cache of `type`.
 void store_row(std::span<const float> row, TensorType type, std::byte* out);
-// Reads it back.
-void load_row(TensorType type, const std::byte* bytes, std::span<float> out);
 
 // The numbers [begin, begin + count) of the rows [first, last), exactly: row p at out + (p - first) * stride, each filled up with zeros to
 // `stride`, which is at least count.

@@ -1,13 +1,11 @@
 #include "kernels/limits.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstring>
-#include <new>
 
+#include "base/huge_pages.h"
 #include "kernels/panel_product.h"
 
 namespace moiety {
@@ -31,10 +29,8 @@ uint64_t read_all(const uint64_t* p, size_t n) {
 
 double read_bandwidth(Workers& workers) {
   constexpr size_t bytes = size_t{512} << 20, piece = size_t{1} << 20;
-  void* address = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (address == MAP_FAILED) throw std::bad_alloc();
-  ::madvise(address, bytes, MADV_HUGEPAGE);
-  auto* data = static_cast<std::byte*>(address);
+  const std::shared_ptr<std::byte> memory = huge_pages(bytes);
+  std::byte* data = memory.get();
   workers.run(bytes / piece, 8, [&](size_t begin, size_t end, size_t) { std::memset(data + begin * piece, 1, (end - begin) * piece); });
   double best = 0;
   for (int pass = 0; pass < passes; pass++) {
@@ -45,7 +41,6 @@ double read_bandwidth(Workers& workers) {
     });
     best = std::max(best, static_cast<double>(bytes) / seconds_since(begin) / 1e9);
   }
-  ::munmap(address, bytes);
   return best;
 }
 

@@ -16,7 +16,6 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 
 #include "formats/tensor_type.h"
@@ -85,6 +84,5 @@ uint64_t packed_bytes(TensorType type, size_t rows, size_t cols);
 
 // Writes panel `index` of w: panel_bytes(w.type, w.cols) bytes. Nothing is lost.
 void pack_panel(const Matrix& w, size_t index, std::span<std::byte> out);
-
 
 }  // namespace moiety

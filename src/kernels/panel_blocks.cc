@@ -3,8 +3,6 @@
 
 #include <cstring>
 
-#include "base/error.h"
-
 namespace moiety {
 namespace {
 

@@ -61,7 +61,7 @@ struct Place {  // a range of panels of one matrix among all panels of the produ
 
 // Rows in tiles that stay in the first-level cache while the range's panels, which the second-level cache holds, pass by.
 void multiply_range(const Place& place, size_t begin, size_t end, size_t tokens) {
-  constexpr size_t tile = 8;
+  constexpr size_t tile = panel_tile;
   const Matrix& w = *place.product->w;
   float out[tile][panel_rows];
   const void* some[tile];

@@ -133,13 +133,13 @@ void attention(Step& step, const Block& block, Activations& x, Rows out) {
   const AttentionShape shape{c.heads, c.kv_heads, c.key_size, c.value_size, c.attention_scale, c.attention_softcap, w.sinks};
   attend(shape, rows, step.workers);
   if (gate.cols() == out_size)
-    for (size_t t = 0; t < n; t++)
-      for (size_t i = 0; i < out_size; i++) mixed[t][i] *= sigmoid(gate[t][i]);
+    step.workers.run(n, 1, [&](size_t begin, size_t end, size_t) {
+      for (size_t t = begin; t < end; t++)
+        for (size_t i = 0; i < out_size; i++) mixed[t][i] *= sigmoid(gate[t][i]);
+    });
   apply(step, w.output, mixed, out);
 }
 
-// Latent attention in its absorbed form (DeepSeek-V2, arXiv 2405.04434, section 2.1): a position's cache is its normed latent vector and
-// one rotated key; a query goes into the latent space, and what comes out of it goes back by v_b. All heads share the cached rows.
 namespace {
 
 // Each head's own product: y head h = w[h] times x head h, of rows whose heads lie `apart` numbers apart.
@@ -156,6 +156,8 @@ void each_head(const Step& step, std::span<const Matrix> w, Heads x, Heads y) {
 
 }  // namespace
 
+// Latent attention in its absorbed form (DeepSeek-V2, arXiv 2405.04434, section 2.1): a position's cache is its normed latent vector and
+// one rotated key; a query goes into the latent space, and what comes out of it goes back by v_b. All heads share the cached rows.
 void latent_attention(Step& step, const Block& block, Activations& x, Rows out) {
   const Config& c = step.model.config;
   const AttentionWeights& w = block.attention;

@@ -13,7 +13,7 @@
 namespace moiety {
 namespace {
 
-constexpr size_t tile = 8;    // rows that share a panel's unpacking
+constexpr size_t tile = panel_tile;
 constexpr size_t units = 32;  // inner units of a task: two panels, one block of 8-bit activations
 
 const float* values_of(const Matrix* bias) { return bias ? reinterpret_cast<const float*>(bias->data) : nullptr; }

@@ -4,14 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <new>
 
+#include "base/huge_pages.h"
 #include "kernels/panel.h"
 
 namespace moiety {
 namespace {
-
-constexpr size_t huge_page = size_t{2} << 20;
 
 size_t round_up(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 
@@ -28,13 +26,10 @@ void drop_pages(const std::byte* data, size_t bytes) {
 std::byte* Packer::allocate(size_t bytes) {
   bytes = round_up(bytes, 64);
   if (bytes > left_) {
-    const size_t size = round_up(std::max(bytes, size_t{64} << 20), huge_page);
-    void* address = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (address == MAP_FAILED) throw std::bad_alloc();
-    ::madvise(address, size, MADV_HUGEPAGE);
-    storage_.emplace_back(address, [size](void* p) { ::munmap(p, size); });
-    free_ = static_cast<std::byte*>(address);
-    left_ = size;
+    left_ = std::max(bytes, size_t{64} << 20);
+    const std::shared_ptr<std::byte> block = huge_pages(left_);
+    free_ = block.get();
+    storage_.push_back(block);
   }
   std::byte* out = free_;
   free_ += bytes;
@@ -45,7 +40,7 @@ std::byte* Packer::allocate(size_t bytes) {
 void Packer::pack(Matrix& m, bool mapped) {
   if (!has_panels(m.type) || m.rows == 0 || m.cols == 0) return;
   const size_t bytes = panel_bytes(m.type, m.cols), count = panels(m.rows);
-  std::byte* out = allocate(bytes * count);
+  std::byte* out = allocate(packed_bytes(m.type, m.rows, m.cols));
   workers_.run(count, 4, [&](size_t begin, size_t end, size_t) {
     for (size_t p = begin; p < end; p++) pack_panel(m, p, {out + p * bytes, bytes});
   });

@@ -33,10 +33,6 @@ uint64_t next_serial() {
   return next++;
 }
 
-}  // namespace
-
-namespace {
-
 // The harmony form of gpt-oss ends each channel of an answer with <|end|>, and the answer with <|return|> or <|call|>.
 void keep_channels_open(TokenizerData& d) {
   auto id_of = [&d](std::string_view text) {

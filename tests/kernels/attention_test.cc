@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "formats/codec.h"
 #include "tests/kernels/isa_test.h"
 
 namespace moiety {
@@ -57,8 +58,8 @@ TEST_F(Attention, EqualsItsDefinition) {
               const std::span key(k.data() + p * key_width, key_width), value(v.data() + p * value_width, value_width);
               store_row(key, type, keys.data() + p * key_bytes);
               store_row(value, type, values.data() + p * value_bytes);
-              load_row(type, keys.data() + p * key_bytes, key);
-              load_row(type, values.data() + p * value_bytes, value);
+              decode(type, keys.data() + p * key_bytes, key);
+              decode(type, values.data() + p * value_bytes, value);
             }
             for (size_t first : {0, 5})
               for (size_t last : {6, 23, 75}) {
@@ -116,7 +117,7 @@ TEST_F(Attention, CachedRowsAreRoundedToTheNearest) {
     std::vector<std::byte> bytes(bytes_of(type, row.size()));
     std::vector<float> back(row.size());
     store_row(row, type, bytes.data());
-    load_row(type, bytes.data(), back);
+    decode(type, bytes.data(), back);
     for (size_t i = 0; i < row.size(); i++) {
       float top = 0;
       for (size_t j = i / 32 * 32; j < i / 32 * 32 + 32; j++) top = std::max(top, std::abs(row[j]));
