@@ -1,5 +1,5 @@
 // Speed of the panel products, one thread: per type, rows that share the weights, and whether the weights lie in the second-level cache or
-// stream from memory.
+// stream from memory; and of the attention of one row over a long cache: per type of the cache, heads, key heads and positions.
 //
 //   make bench && build/kernels_bench --benchmark_filter='q4_k/rows:8'
 //   MOIETY_ISA=avx2 build/kernels_bench
@@ -9,6 +9,7 @@
 #include <random>
 
 #include "base/huge_pages.h"
+#include "kernels/attention.h"
 #include "kernels/isa.h"
 #include "kernels/panel_product.h"
 
@@ -53,7 +54,36 @@ void product(benchmark::State& state, TensorType type, bool streaming) {
   state.counters["GB/s"] = benchmark::Counter(static_cast<double>(w.count * w.bytes) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
+// Caches of several layers, together larger than the processor's, one after another, as a generated token meets them.
+void attention(benchmark::State& state, TensorType type) {
+  const size_t heads = static_cast<size_t>(state.range(0)), kv_heads = static_cast<size_t>(state.range(1)), depth = static_cast<size_t>(state.range(2));
+  constexpr size_t size = 128, layers = 4;
+  const size_t width = kv_heads * size, row_bytes = bytes_of(type, width), cache_bytes = depth * row_bytes;
+  const std::shared_ptr<std::byte> memory = huge_pages(2 * layers * cache_bytes);
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  std::vector<float> row(width), query(heads * size), out(heads * size);
+  for (float& x : query) x = normal(random);
+  for (size_t i = 0; i < 2 * layers * depth; i++) {
+    if (i < 64)
+      for (float& x : row) x = normal(random);
+    store_row(row, type, memory.get() + i * row_bytes);
+  }
+  const AttentionShape shape{.heads = heads, .kv_heads = kv_heads, .key_size = size, .value_size = size, .scale = 0.09f, .sinks = {}};
+  Workers alone(1);
+  for (auto _ : state)
+    for (size_t layer = 0; layer < layers; layer++) {
+      const std::byte* keys = memory.get() + 2 * layer * cache_bytes;
+      const AttentionRow one{query.data(), {type, keys, width, row_bytes}, {type, keys + cache_bytes, width, row_bytes}, 0, depth, out.data()};
+      attend(shape, {&one, 1}, alone);
+    }
+  state.counters["GB/s"] = benchmark::Counter(static_cast<double>(2 * layers * cache_bytes) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
+}
+
 void add_all() {
+  for (TensorType type : {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q8_0})
+    benchmark::RegisterBenchmark(fmt::format("attention/{}", type_info(type).name).c_str(), attention, type)
+        ->ArgNames({"heads", "kv_heads", "depth"})->Args({16, 16, 4096})->Args({32, 4, 4096});
   std::vector<TensorType> types;
   for (const PanelFormat& f : panel_formats) types.push_back(f.type);
   for (TensorType type : {TensorType::bf16, TensorType::f16, TensorType::f32}) types.push_back(type);

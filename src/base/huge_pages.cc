@@ -6,13 +6,25 @@
 
 namespace moiety {
 
+namespace {
+constexpr size_t page = size_t{2} << 20;
+size_t whole_pages(size_t bytes) { return (bytes + page - 1) / page * page; }
+}  // namespace
+
 std::shared_ptr<std::byte> huge_pages(size_t bytes) {
-  constexpr size_t page = size_t{2} << 20;
-  const size_t size = (bytes + page - 1) / page * page;
+  const size_t size = whole_pages(bytes);
   void* address = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (address == MAP_FAILED) throw std::bad_alloc();
   ::madvise(address, size, MADV_HUGEPAGE);
   return {static_cast<std::byte*>(address), [size](std::byte* p) { ::munmap(p, size); }};
+}
+
+void* allocate_on_huge_pages(size_t bytes) {
+  const bool large = bytes >= page;
+  void* address = large ? std::aligned_alloc(page, whole_pages(bytes)) : std::malloc(bytes);
+  if (!address) throw std::bad_alloc();
+  if (large) ::madvise(address, whole_pages(bytes), MADV_HUGEPAGE);
+  return address;
 }
 
 }  // namespace moiety

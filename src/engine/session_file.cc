@@ -15,8 +15,8 @@ namespace {
 
 constexpr char magic[9] = "MOIETYS1";
 
-template <class T>
-void put(std::string& out, const std::vector<T>& values) {
+template <class T, class Allocator>
+void put(std::string& out, const std::vector<T, Allocator>& values) {
   const uint64_t count = values.size();
   out.append(reinterpret_cast<const char*>(&count), sizeof(count));
   out.append(reinterpret_cast<const char*>(values.data()), count * sizeof(T));
@@ -32,11 +32,12 @@ class Reader {
     std::memcpy(&value, take(sizeof(value)), sizeof(value));
     return value;
   }
-  template <class T>
-  std::vector<T> list() {
+  template <class List>
+  List list() {
+    using T = typename List::value_type;
     const uint64_t count = number();
     if (count > bytes_.size() / sizeof(T)) damaged();
-    std::vector<T> out(count);
+    List out(count);
     const std::byte* from = take(count * sizeof(T));
     if (count) std::memcpy(out.data(), from, count * sizeof(T));
     return out;
@@ -119,7 +120,7 @@ uint32_t Session::restore(std::span<const std::byte> bytes, const std::string& o
   if (XXH3_64bits(bytes.data(), bytes.size() - 8) != checksum) in.damaged();
   if (in.number() != model_->fingerprint) throw Error("{}: was saved with another model", origin);
   if (in.number() != static_cast<uint64_t>(cache_type_)) throw Error("{}: was saved with another cache type; give the same --kv", origin);
-  const std::vector<char> routing = in.list<char>();
+  const std::vector<char> routing = in.list<std::vector<char>>();
   Sequence s;
   try {
     s.routing = bind(std::string(routing.begin(), routing.end()));
@@ -127,14 +128,14 @@ uint32_t Session::restore(std::span<const std::byte> bytes, const std::string& o
     throw Error("{}: its routing text is not one: {}", origin, e.what());
   }
   forget(s);
-  s.ids = in.list<int32_t>();
+  s.ids = in.list<std::vector<int32_t>>();
   for (BlockState& b : s.blocks) {
-    b.keys = in.list<std::byte>();
-    b.values = in.list<std::byte>();
-    b.conv = in.list<float>();
-    b.delta = in.list<float>();
+    b.keys = in.list<LargeBytes>();
+    b.values = in.list<LargeBytes>();
+    b.conv = in.list<std::vector<float>>();
+    b.delta = in.list<std::vector<float>>();
   }
-  for (std::vector<float>& memory : s.site_memory) memory = in.list<float>();
+  for (std::vector<float>& memory : s.site_memory) memory = in.list<std::vector<float>>();
   const uint64_t computed = in.number(), declared = in.number();
   s.seed = in.number();
   if (!in.empty() || declared > UINT32_MAX || !fits(*model_, cache_type_, s, computed)) in.damaged();

@@ -70,17 +70,50 @@ HWY_ATTR HWY_INLINE void store_sums(const V* x, float* out) {
 }
 #endif
 
-// scores[q][p] = query q times key p, for Q queries and `count` keys, a multiple of four; width is whole vectors.
-template <int Q>
-HWY_ATTR void score(const float* queries, const float* keys, size_t width, size_t count, float* scores) {
+// A block's rows of one key head, to be read a vector at a time: rows of floats, or as they lie in the cache. What lies `next` bytes after a row of
+// the cache is read soon and asked for with it.
+struct FloatRows {
+  const float* first;
+  size_t width;
+  const float* row(size_t p) const { return first + p * width; }
+  HWY_INLINE void ask(const float*) const {}
+  HWY_ATTR HWY_INLINE V at(const float* row, size_t i) const { return hn::LoadU(D(), row + i); }
+};
+template <class Number>
+struct CacheRows {
+  const std::byte* first;
+  size_t row_bytes, bytes;
+  ptrdiff_t next;
+  const std::byte* row(size_t p) const { return first + p * row_bytes; }
+  HWY_INLINE void ask(const std::byte* row) const {
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(row + next + i);
+  }
+  HWY_ATTR HWY_INLINE V at(const std::byte* row, size_t i) const {
+    const D d;
+    const Number* x = reinterpret_cast<const Number*>(row) + i;
+    if constexpr (sizeof(Number) == sizeof(float))
+      return hn::LoadU(d, x);
+    else
+      return hn::PromoteTo(d, hn::LoadU(hn::Rebind<Number, D>(), x));
+  }
+};
+
+// scores[q][p] = query q times key p, for Q queries and the keys [begin, end); width is whole vectors. Four keys at a time, from a multiple of
+// four on: scores beside the range are written and mean nothing.
+template <int Q, class Rows>
+HWY_ATTR void score(const float* queries, const Rows& keys, size_t width, size_t begin, size_t end, float* scores) {
   const D d;
-  for (size_t p = 0; p < count; p += 4) {
+  for (size_t p = begin / 4 * 4; p < end; p += 4) {
     V sums[Q][4];
-    for (int q = 0; q < Q; q++)
-      for (int k = 0; k < 4; k++) sums[q][k] = hn::Zero(d);
+    decltype(keys.row(0)) row[4];
+    for (size_t k = 0; k < 4; k++) {
+      row[k] = keys.row(std::clamp(p + k, begin, end - 1));
+      keys.ask(row[k]);
+      for (int q = 0; q < Q; q++) sums[q][k] = hn::Zero(d);
+    }
     for (size_t i = 0; i < width; i += lanes) {
       V key[4];
-      for (int k = 0; k < 4; k++) key[k] = hn::LoadU(d, keys + (p + k) * width + i);
+      for (int k = 0; k < 4; k++) key[k] = keys.at(row[k], i);
       for (int q = 0; q < Q; q++) {
         const V query = hn::LoadU(d, queries + q * width + i);
         for (int k = 0; k < 4; k++) sums[q][k] = hn::MulAdd(query, key[k], sums[q][k]);
@@ -132,17 +165,19 @@ HWY_ATTR void weigh(const AttentionShape& shape, size_t begin, size_t end, float
   running.sum = running.sum * running.factor + hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
-// out[q][i] = out[q][i] * factor[q] + sum over p < count of weights[q][p] values[p][i], C vectors of i at a time.
-template <int Q, int C>
-HWY_ATTR HWY_INLINE size_t add_columns(const float* weights, const float* values, size_t width, size_t count, const Running* running, float* out, size_t i) {
+// out[q][i] = out[q][i] * factor[q] + sum over p in [begin, end) of weights[q][p] values[p][i], C vectors of i at a time.
+template <int Q, int C, class Rows>
+HWY_ATTR HWY_INLINE size_t add_columns(const float* weights, const Rows& values, size_t width, size_t begin, size_t end, const Running* running, float* out, size_t i) {
   const D d;
   for (; i + C * lanes <= width; i += C * lanes) {
     V sums[Q][C];
     for (int q = 0; q < Q; q++)
       for (int c = 0; c < C; c++) sums[q][c] = hn::Mul(hn::LoadU(d, out + q * width + i + c * lanes), hn::Set(d, running[q].factor));
-    for (size_t p = 0; p < count; p++) {
+    for (size_t p = begin; p < end; p++) {
+      const auto row = values.row(p);
+      if (i == 0) values.ask(row);
       V value[C];
-      for (int c = 0; c < C; c++) value[c] = hn::LoadU(d, values + p * width + i + c * lanes);
+      for (int c = 0; c < C; c++) value[c] = values.at(row, i + c * lanes);
       for (int q = 0; q < Q; q++) {
         const V weight = hn::Set(d, weights[q * positions_together + p]);
         for (int c = 0; c < C; c++) sums[q][c] = hn::MulAdd(weight, value[c], sums[q][c]);
@@ -153,13 +188,83 @@ HWY_ATTR HWY_INLINE size_t add_columns(const float* weights, const float* values
   }
   return i;
 }
-template <int Q, int C>
-HWY_ATTR void add_values(const float* weights, const float* values, size_t width, size_t count, const Running* running, float* out) {
-  const size_t done = add_columns<Q, C>(weights, values, width, count, running, out, 0);
-  add_columns<Q, 1>(weights, values, width, count, running, out, done);
+template <int Q, int C, class Rows>
+HWY_ATTR void add_values(const float* weights, const Rows& values, size_t width, size_t begin, size_t end, const Running* running, float* out) {
+  const size_t done = add_columns<Q, C>(weights, values, width, begin, end, running, out, 0);
+  add_columns<Q, 1>(weights, values, width, begin, end, running, out, done);
 }
 
 constexpr int together = lanes >= 16 ? 4 : 2;  // queries whose sums fit into the registers
+
+// What the queries [from, to) of a tile, all of one key head, have so far.
+struct TileState {
+  size_t key_width, value_width;  // whole vectors
+  float *query, *out, *scores;    // [queries, key_width], [queries, value_width], [queries, positions_together]
+  Running* running;
+};
+
+// Takes the positions [begin, end) into the sums of the queries [from, to), all of one key head; a row p of keys and values is position block + p.
+template <class Keys, class Values>
+HWY_ATTR void take_block(const AttentionShape& shape, const AttentionTile& tile, const TileState& s, size_t from, size_t to, size_t block, size_t begin,
+                         size_t end, const Keys& keys, const Values& values) {
+  const size_t low = begin - block, high = end - block;
+  float *query = s.query + from * s.key_width, *scores = s.scores + from * positions_together, *out = s.out + from * s.value_width;
+  Running* running = s.running + from;
+  const size_t count = to - from;
+  size_t q = 0;
+  for (; q + together <= count; q += together) score<together>(query + q * s.key_width, keys, s.key_width, low, high, scores + q * positions_together);
+  for (; q < count; q++) score<1>(query + q * s.key_width, keys, s.key_width, low, high, scores + q * positions_together);
+  for (q = 0; q < count; q++) {
+    const AttentionRow& row = tile.row(from + q);
+    weigh(shape, std::clamp(row.first, block, end) - block, std::clamp(row.last, block, end) - block, scores + q * positions_together, running[q]);
+  }
+  for (q = 0; q + together <= count; q += together)
+    add_values<together, 4>(scores + q * positions_together, values, s.value_width, low, high, running + q, out + q * s.value_width);
+  for (; q < count; q++) add_values<1, 8>(scores + q * positions_together, values, s.value_width, low, high, running + q, out + q * s.value_width);
+}
+
+// From one key head's part of the rows to what is read next: the tile's next key head there, or its first one a block later.
+ptrdiff_t to_next(const AttentionTile& tile, const CachedRows& rows, size_t kv, size_t size) {
+  const auto bytes = [&](size_t heads) { return static_cast<ptrdiff_t>(bytes_of(rows.type, heads * size)); };
+  return kv + 1 < tile.kv_count ? bytes(1) : static_cast<ptrdiff_t>(positions_together * rows.row_bytes) - bytes(kv);
+}
+
+template <class Rows>
+HWY_ATTR void take_in_place(const AttentionShape& shape, const AttentionTile& tile, const TileState& s, size_t kv, size_t block, size_t begin, size_t end) {
+  const auto part = [&](const CachedRows& rows, size_t size) {
+    const size_t at = bytes_of(rows.type, (tile.first_kv + kv) * size);
+    return Rows{rows.row(block) + at, rows.row_bytes, bytes_of(rows.type, size), to_next(tile, rows, kv, size)};
+  };
+  const size_t from = kv * tile.queries_of_kv();
+  take_block(shape, tile, s, from, from + tile.queries_of_kv(), block, begin, end, part(tile.rows[0].keys, shape.key_size),
+             part(tile.rows[0].values, shape.value_size));
+}
+
+// Few queries read a cache of floats, be they 16 bits, as it lies; for many, and from q8_0, its numbers become float32 first (null). The bits are
+// the same.
+using TakeInPlace = void (*)(const AttentionShape&, const AttentionTile&, const TileState&, size_t kv, size_t block, size_t begin, size_t end);
+TakeInPlace in_place(const AttentionShape& shape, const AttentionTile& tile) {
+  const size_t count = tile.queries_of_kv();
+  if (count != 1 && (count % together != 0 || count > 2 * together)) return nullptr;
+  if (shape.key_size % lanes != 0 || shape.value_size % lanes != 0) return nullptr;
+  switch (tile.rows[0].keys.type) {
+    case TensorType::f32: return take_in_place<CacheRows<float>>;
+    case TensorType::f16: return HWY_TARGET <= HWY_AVX2 ? take_in_place<CacheRows<hwy::float16_t>> : nullptr;  // see cached_rows.cc
+    case TensorType::bf16: return take_in_place<CacheRows<hwy::bfloat16_t>>;
+    default: return nullptr;
+  }
+}
+
+HWY_ATTR void take_as_floats(const AttentionShape& shape, const AttentionTile& tile, const TileState& s, size_t kv, size_t block, size_t begin, size_t end,
+                             float* keys, float* values) {
+  const auto load = [&](const CachedRows& rows, size_t size, float* out, size_t width) {
+    load_rows(rows, begin, end, (tile.first_kv + kv) * size, size, to_next(tile, rows, kv, size), out + (begin - block) * width, width);
+    return FloatRows{out, width};
+  };
+  const size_t from = kv * tile.queries_of_kv();
+  const FloatRows k = load(tile.rows[0].keys, shape.key_size, keys, s.key_width), v = load(tile.rows[0].values, shape.value_size, values, s.value_width);
+  take_block(shape, tile, s, from, from + tile.queries_of_kv(), block, begin, end, k, v);
+}
 
 HWY_ATTR void attend_tile(const AttentionShape& shape, const AttentionTile& tile) {
   const size_t queries = tile.queries(), key_width = whole_vectors(shape.key_size), value_width = whole_vectors(shape.value_size);
@@ -171,6 +276,7 @@ HWY_ATTR void attend_tile(const AttentionShape& shape, const AttentionTile& tile
   float* values = keys + positions_together * key_width;
   float* scores = values + positions_together * value_width;  // [queries, positions_together]
   Running running[queries_together];
+  const TileState state{key_width, value_width, query, out, scores, running};
 
   size_t first = tile.rows[0].first, last = tile.rows[0].last;
   for (size_t q = 0; q < queries; q++) {
@@ -183,28 +289,14 @@ HWY_ATTR void attend_tile(const AttentionShape& shape, const AttentionTile& tile
   }
   std::fill_n(out, queries * value_width, 0.0f);
 
+  const TakeInPlace take_in_place = in_place(shape, tile);
   for (size_t block = first / positions_together * positions_together; block < last; block += positions_together) {
-    const size_t begin = std::max(block, first), end = std::min(block + positions_together, last), unread = begin - block, count = end - block;
-    const size_t fours = (count + 3) / 4 * 4;
+    const size_t begin = std::max(block, first), end = std::min(block + positions_together, last);
     for (size_t kv = 0; kv < tile.kv_count; kv++) {
-      // Positions before any row's first are masked; their weights are 0, and so are their rows here.
-      std::fill_n(keys, unread * key_width, 0.0f);
-      std::fill_n(values, unread * value_width, 0.0f);
-      const size_t head = tile.first_kv + kv, from = kv * tile.queries_of_kv(), to = from + tile.queries_of_kv();
-      load_rows(tile.rows[0].keys, begin, end, head * shape.key_size, shape.key_size, keys + unread * key_width, key_width);
-      load_rows(tile.rows[0].values, begin, end, head * shape.value_size, shape.value_size, values + unread * value_width, value_width);
-      std::fill_n(keys + count * key_width, (fours - count) * key_width, 0.0f);
-      std::fill_n(scores + from * positions_together, (to - from) * positions_together, 0.0f);
-      size_t q = from;
-      for (; q + together <= to; q += together) score<together>(query + q * key_width, keys, key_width, fours, scores + q * positions_together);
-      for (; q < to; q++) score<1>(query + q * key_width, keys, key_width, fours, scores + q * positions_together);
-      for (q = from; q < to; q++) {
-        const AttentionRow& row = tile.row(q);
-        weigh(shape, std::clamp(row.first, block, end) - block, std::clamp(row.last, block, end) - block, scores + q * positions_together, running[q]);
-      }
-      for (q = from; q + together <= to; q += together)
-        add_values<together, 4>(scores + q * positions_together, values, value_width, count, running + q, out + q * value_width);
-      for (; q < to; q++) add_values<1, 8>(scores + q * positions_together, values, value_width, count, running + q, out + q * value_width);
+      if (take_in_place)
+        take_in_place(shape, tile, state, kv, block, begin, end);
+      else
+        take_as_floats(shape, tile, state, kv, block, begin, end, keys, values);
     }
   }
 

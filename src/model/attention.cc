@@ -19,7 +19,7 @@ void rotate_row(const Step& step, const Block& block, size_t row, std::span<floa
 }
 
 void extend_caches(Step& step, const Block& block, size_t key_width, size_t value_width) {
-  auto extend = [](std::vector<std::byte>& cache, size_t by) {
+  auto extend = [](LargeBytes& cache, size_t by) {
     const size_t size = cache.size() + by;
     // In steps of a quarter: the budget of memory counts on no more.
     if (size > cache.capacity()) cache.reserve(size + size / 4);
@@ -32,7 +32,7 @@ void extend_caches(Step& step, const Block& block, size_t key_width, size_t valu
   }
 }
 
-void cache_row(const StepRow& row, std::vector<std::byte>& cache, std::span<const float> x, TensorType type) {
+void cache_row(const StepRow& row, LargeBytes& cache, std::span<const float> x, TensorType type) {
   store_row(x, type, cache.data() + row.position * bytes_of(type, x.size()));
 }
 

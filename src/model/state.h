@@ -5,13 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "base/huge_pages.h"
 #include "model/rope.h"
 #include "routing/pipeline.h"
 
 namespace moiety {
 
 struct BlockState {
-  std::vector<std::byte> keys, values;  // [positions] rows of the cache's type; latent attention keeps all in keys
+  LargeBytes keys, values;              // [positions] rows of the cache's type; latent attention keeps all in keys
   std::vector<float> conv;              // [taps - 1, channels] the last inputs of the convolution, oldest first
   std::vector<float> delta;             // [value heads, key size, value size]
 };

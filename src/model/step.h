@@ -91,7 +91,7 @@ void mixture(Step& step, const Site& site, Activations& x, Rows out);
 // Pieces that several mixers share.
 void rotate_row(const Step& step, const Block& block, size_t row, std::span<float> x);  // one head's rotating part
 void extend_caches(Step& step, const Block& block, size_t key_width, size_t value_width);  // by a row for each row of the step, to be written
-void cache_row(const StepRow& row, std::vector<std::byte>& cache, std::span<const float> x, TensorType type);  // writes it
+void cache_row(const StepRow& row, LargeBytes& cache, std::span<const float> x, TensorType type);  // writes it
 AttentionRow attention_row(const Step& step, const Block& block, size_t row, size_t key_width, size_t value_width);  // but for query and out
 std::pair<size_t, size_t> visible(const BlockConfig& block, uint32_t position);  // positions [first, last)
 void apply_norm(const Config& config, const NormWeights& norm, ConstRows x, Rows out);

@@ -78,7 +78,8 @@ TEST_F(Attention, EqualsItsDefinition) {
 TEST_F(Attention, TogetherAsAlone) {
   on_every_isa([&] {
     for (TensorType type : {TensorType::f32, TensorType::f16, TensorType::q8_0})
-      for (const AttentionShape shape : {AttentionShape{8, 1, 64, 32, 0.1f, 0, {}}, AttentionShape{6, 3, 32, 32, 0.3f, 2.0f, {}}, AttentionShape{40, 1, 96, 64, 0.2f, 0, {}}}) {
+      for (const AttentionShape shape : {AttentionShape{8, 1, 64, 32, 0.1f, 0, {}}, AttentionShape{6, 3, 32, 32, 0.3f, 2.0f, {}}, AttentionShape{40, 1, 96, 64, 0.2f, 0, {}},
+                                         AttentionShape{6, 6, 32, 64, 0.3f, 0, {}}, AttentionShape{8, 2, 64, 32, 0.2f, 0, {}}}) {
         const size_t positions = 130, key_width = shape.kv_heads * shape.key_size, value_width = shape.kv_heads * shape.value_size;
         const size_t key_bytes = bytes_of(type, key_width), value_bytes = bytes_of(type, value_width);
         std::vector<std::byte> keys[2], values[2];
@@ -112,24 +113,36 @@ TEST_F(Attention, TogetherAsAlone) {
 }
 
 TEST_F(Attention, CachedRowsAreRoundedToTheNearest) {
-  const auto row = normal(96);
-  for (TensorType type : {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q8_0}) {
-    std::vector<std::byte> bytes(bytes_of(type, row.size()));
-    std::vector<float> back(row.size());
-    store_row(row, type, bytes.data());
-    decode(type, bytes.data(), back);
-    for (size_t i = 0; i < row.size(); i++) {
-      float top = 0;
-      for (size_t j = i / 32 * 32; j < i / 32 * 32 + 32; j++) top = std::max(top, std::abs(row[j]));
-      const float half = type == TensorType::f32    ? 0
-                         : type == TensorType::f16  ? std::abs(row[i]) * 0x1p-11f
-                         : type == TensorType::bf16 ? std::abs(row[i]) * 0x1p-8f
-                                                    : top / 127 * 0.57f;  // half a step, and the scale's own rounding
-      ASSERT_LE(std::abs(back[i] - row[i]), half + 1e-7f) << type_info(type).name;
+  on_every_isa([&] {
+    const auto row = normal(96);
+    for (TensorType type : {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q8_0}) {
+      std::vector<std::byte> bytes(bytes_of(type, row.size()));
+      std::vector<float> back(row.size());
+      store_row(row, type, bytes.data());
+      decode(type, bytes.data(), back);
+      for (size_t i = 0; i < row.size(); i++) {
+        float top = 0;
+        for (size_t j = i / 32 * 32; j < i / 32 * 32 + 32; j++) top = std::max(top, std::abs(row[j]));
+        const float half = type == TensorType::f32    ? 0
+                           : type == TensorType::f16  ? std::abs(row[i]) * 0x1p-11f
+                           : type == TensorType::bf16 ? std::abs(row[i]) * 0x1p-8f
+                                                      : top / 127 * 0.57f;  // half a step, and the scale's own rounding
+        ASSERT_LE(std::abs(back[i] - row[i]), half + 1e-7f) << type_info(type).name;
+      }
     }
-  }
+    auto wrong = row;
+    for (const float x : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+      wrong[40] = x;
+      std::vector<std::byte> bytes(bytes_of(TensorType::q8_0, wrong.size()));
+      std::vector<float> back(wrong.size());
+      store_row(wrong, TensorType::q8_0, bytes.data());
+      decode(TensorType::q8_0, bytes.data(), back);
+      EXPECT_FALSE(std::isfinite(back[40])) << x;
+      EXPECT_TRUE(std::isfinite(back[31]));
+    }
+  });
   std::vector<std::byte> room(64);
-  EXPECT_THROW(store_row(std::span(row).first(33), TensorType::q8_0, room.data()), Error);
+  EXPECT_THROW(store_row(std::vector<float>(33), TensorType::q8_0, room.data()), Error);
 }
 
 }  // namespace
