@@ -149,9 +149,10 @@ void add_bench(Commands& commands) {
   verb->footer("Example: moiety bench model.gguf -p 512 -n 64 -r 5");
   verb->callback([o, &commands] {
     commands.chosen = [o, &commands] {
+      o->sequences = o->batch;
+      o->context = static_cast<uint32_t>(std::max(o->prompt, o->generate) + o->depth + 1);
       const auto model = open_model(*o, commands.quiet);
       SessionOptions options = session_options(*o);
-      options.context = static_cast<uint32_t>(std::max(o->prompt, o->generate) + o->depth + 1);
       options.threads = options.threads ? options.threads : default_thread_count();
       Session session(model, options);
       const OrdinaryIds text(*model);

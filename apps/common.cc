@@ -54,6 +54,7 @@ void check_budget(const ModelOptions& o, const std::filesystem::path& path) {
     weights += f ? tensor.bytes.size() / bytes_of(tensor.type, f->columns) * f->bytes() / panel_rows : tensor.bytes.size();
   }
   MemoryNeed need = memory_need(file.config(), weights, session_options(o));
+  need.cache_bytes *= o.sequences;
   need.work_bytes += o.kept_logits * file.config().vocab * sizeof(float);
   if (need.total() <= budget) return;
   throw Error("{}: needs {} ({} of weights, {} of cache, {} to work in), --memory is {}; a smaller --context or --chunk, --kv q8_0, or a smaller "

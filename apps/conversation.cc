@@ -55,11 +55,9 @@ Generated Conversation::respond(const std::string& text, const std::function<voi
   }
   if (!templated() && !options_.interactive) return run(tokenizer_.encode(text, {.add_special = held.empty()}), on_text, load);
   const std::vector<int32_t> ids = tokenizer_.encode(format_.prompt(messages_, nullptr), {.add_special = !format_.has_template()});
-  size_t same = 0;
-  while (same < held.size() && same + 1 < ids.size() && held[same] == ids[same]) same++;
   if (ids.size() >= session_.context())
     throw Error("the conversation's {} tokens fill the context of {}; give a larger --context, or begin anew", ids.size(), session_.context());
-  session_.truncate(sequence_, same);
+  const size_t same = session_.truncate_to_common(sequence_, std::span(ids).first(ids.size() - 1));
   return run(std::span(ids).subspan(same), on_text, load);
 }
 

@@ -45,6 +45,7 @@ int run_perplexity(Options& o, bool quiet) {
 
 int run_choice(Options& o, bool quiet) {
   const std::vector<ChoiceQuestion> questions = parse_choices(read_text_file(o.file), o.file, o.limit);
+  for (const ChoiceQuestion& q : questions) o.sequences = std::max(o.sequences, 1 + q.choices.size());  // what they share, and each
   const auto model = open_model(o, quiet);
   const auto tokenizer = load_tokenizer(model->path);
   Session session(model, session_options(o));

@@ -26,6 +26,7 @@ struct ModelOptions {
   size_t chunk = 512;
   uint64_t seed = 0;
   size_t kept_logits = 0;  // rows of them that the verb keeps
+  size_t sequences = 1;    // that it keeps at once
   bool check = false, allow_batch_dependent = false, json = false;
 };
 

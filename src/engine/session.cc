@@ -112,6 +112,13 @@ void Session::truncate(uint32_t sequence, size_t length) {
   s.computed = length;
 }
 
+size_t Session::truncate_to_common(uint32_t sequence, std::span<const int32_t> ids) {
+  const std::vector<int32_t>& held = at(sequence).ids;
+  const size_t same = static_cast<size_t>(std::ranges::mismatch(held, ids).in1 - held.begin());
+  truncate(sequence, same);
+  return same;
+}
+
 void Session::declare_length(uint32_t sequence, uint32_t length) { at(sequence).declared_length = length; }
 
 // Frequencies for the length that the sequence has or was said to get. If that changes them, what was computed no longer holds.

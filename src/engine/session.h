@@ -51,9 +51,13 @@ class Session {
   void remove_sequence(uint32_t sequence);
   uint32_t copy_sequence(uint32_t sequence);
   void truncate(uint32_t sequence, size_t length);
+  // Cuts a sequence to what it has in common with the beginning of `ids`, so that only the rest is appended. Returns how many those are.
+  size_t truncate_to_common(uint32_t sequence, std::span<const int32_t> ids);
   // The sequence will grow to this length: ropes that depend on it take it from the start.
   void declare_length(uint32_t sequence, uint32_t length);
   std::span<const int32_t> ids(uint32_t sequence) const { return at(sequence).ids; }
+  // How many of them need no more computing.
+  size_t computed(uint32_t sequence) const { return at(sequence).computed; }
 
   // An Error if these ids cannot stand in a sequence of `length` tokens: outside the vocabulary, or too many for the context.
   void check(std::span<const int32_t> ids, size_t length = 0) const;

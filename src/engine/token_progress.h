@@ -20,6 +20,8 @@ class TokenProgress {
         if (progress_) progress_(done_, all_);
       });
   }
+  // So many tokens needed no computing.
+  void skip(uint64_t tokens) { done_ += tokens; }
   ~TokenProgress() {
     for (Session* session : sessions_) session->watch({});
   }

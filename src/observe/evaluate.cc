@@ -99,16 +99,34 @@ EncodedChoice encode_choice(const Session& session, const Tokenizer& tokenizer, 
   return out;
 }
 
-double log_likelihood(Session& session, const EncodedChoice& choice) {
-  const uint32_t s = session.add_sequence();
-  const Append append{s, std::span(choice.ids).first(choice.ids.size() - 1), WantLogits::all};
-  double out = 0;
-  size_t next = 1;
-  session.evaluate({&append, 1}, nullptr, [&](size_t, std::span<const float> logits) {
-    if (next >= choice.same) out -= negative_log_likelihood(logits, choice.ids[next]);
-    next++;
+// The ids that all choices begin with, but for those whose logits are scored.
+std::span<const int32_t> shared_ids(std::span<const EncodedChoice> choices) {
+  std::span<const int32_t> out = choices[0].ids;
+  for (const EncodedChoice& c : choices) {
+    out = out.first(std::min(out.size(), c.same - 1));
+    out = out.first(static_cast<size_t>(std::ranges::mismatch(out, c.ids).in1 - out.begin()));
+  }
+  return out;
+}
+
+// The log-likelihood of each choice, all in one batch behind what they share. `base` keeps the shared ids for the next question: what that has in
+// common with them is computed once.
+std::vector<double> log_likelihoods(Session& session, uint32_t base, std::span<const EncodedChoice> choices, TokenProgress& computed) {
+  const std::span<const int32_t> shared = shared_ids(choices);
+  const size_t same = session.truncate_to_common(base, shared);
+  computed.skip(session.computed(base));
+  const Append head{base, shared.subspan(same), WantLogits::none};
+  if (!head.ids.empty()) session.evaluate({&head, 1});
+  std::vector<Append> tails;
+  for (const EncodedChoice& c : choices)
+    tails.push_back({session.copy_sequence(base), std::span(c.ids).first(c.ids.size() - 1).subspan(shared.size()), WantLogits::all});
+  std::vector<double> out(choices.size());
+  std::vector<size_t> next(choices.size(), shared.size() + 1);
+  session.evaluate(tails, nullptr, [&](size_t i, std::span<const float> logits) {
+    if (next[i] >= choices[i].same) out[i] -= negative_log_likelihood(logits, choices[i].ids[next[i]]);
+    next[i]++;
   });
-  session.remove_sequence(s);
+  for (const Append& tail : tails) session.remove_sequence(tail.sequence);
   return out;
 }
 
@@ -119,27 +137,33 @@ ChoiceScores choose(Session& session, const Tokenizer& tokenizer, std::span<cons
   std::vector<EncodedChoice> choices;  // of all questions, one after another
   uint64_t tokens = 0;
   for (size_t q = 0; q < questions.size(); q++)
-    for (const std::string& choice : questions[q].choices) {
-      choices.push_back(encode_choice(session, tokenizer, questions[q].query, choice, q + 1));
-      tokens += choices.back().ids.size() - 1;
-    }
-  const TokenProgress computed({&session}, tokens, progress);
+    for (const std::string& choice : questions[q].choices) choices.push_back(encode_choice(session, tokenizer, questions[q].query, choice, q + 1));
+  for (size_t q = 0, at = 0; q < questions.size(); at += questions[q++].choices.size()) {
+    const std::span of_one = std::span(choices).subspan(at, questions[q].choices.size());
+    const size_t shared = shared_ids(of_one).size();
+    tokens += shared;
+    for (const EncodedChoice& c : of_one) tokens += c.ids.size() - 1 - shared;
+  }
+  TokenProgress computed({&session}, tokens, progress);
   ChoiceScores out;
   out.n = questions.size();
   double plain = 0, normed = 0;
-  auto next = choices.begin();
+  const uint32_t base = session.add_sequence();
+  std::span<const EncodedChoice> next = choices;
   for (const ChoiceQuestion& q : questions) {
+    const std::vector<double> likelihoods = log_likelihoods(session, base, next.first(q.choices.size()), computed);
+    next = next.subspan(q.choices.size());
     size_t best = 0, best_norm = 0;
     double top = -INFINITY, top_norm = -INFINITY;
     for (size_t c = 0; c < q.choices.size(); c++) {
-      const double likelihood = log_likelihood(session, *next++);
-      const double norm = likelihood / static_cast<double>(std::max<size_t>(1, q.choices[c].size()));
+      const double likelihood = likelihoods[c], norm = likelihood / static_cast<double>(std::max<size_t>(1, q.choices[c].size()));
       if (likelihood > top) top = likelihood, best = c;
       if (norm > top_norm) top_norm = norm, best_norm = c;
     }
     plain += best == q.gold, normed += best_norm == q.gold;
     out.chance += 1.0 / static_cast<double>(q.choices.size());
   }
+  session.remove_sequence(base);
   const double n = static_cast<double>(out.n), z = 1.959963984540054;
   out.accuracy = plain / n, out.accuracy_norm = normed / n, out.chance /= n;
   const double p = out.accuracy_norm, middle = (p + z * z / (2 * n)) / (1 + z * z / n), half = z / (1 + z * z / n) * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n));

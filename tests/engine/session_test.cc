@@ -129,6 +129,25 @@ TEST_P(AnyModel, CutCopySaveAndLoad) {
   }
 }
 
+TEST_P(AnyModel, WhatTwoTextsBeginWithIsKept) {
+  std::mt19937 rng(9);
+  const std::vector<int32_t> first = random_ids(rng, 21);
+  std::vector<int32_t> second(first.begin(), first.begin() + 13);
+  second.push_back((first[13] + 1) % static_cast<int32_t>(vocab));
+  Session session(model, exact());
+  const uint32_t s = session.add_sequence();
+  const Append all{s, first, WantLogits::none};
+  session.evaluate({&all, 1});
+  ASSERT_EQ(session.truncate_to_common(s, second), 13u);
+  EXPECT_EQ(session.ids(s).size(), 13u);
+  EXPECT_TRUE(session.computed(s) == 13 || session.computed(s) == 0);  // a state that cannot go back is computed anew
+  const Append rest{s, std::span(second).subspan(13), WantLogits::last};
+  const auto expected = alone(model, second);
+  EXPECT_EQ(session.evaluate({&rest, 1})[0], std::vector<float>(expected.end() - vocab, expected.end()));
+  EXPECT_EQ(session.truncate_to_common(s, std::span(second).first(4)), 4u);
+  EXPECT_EQ(session.truncate_to_common(s, random_ids(rng, 0)), 0u);
+}
+
 INSTANTIATE_TEST_SUITE_P(Kinds, AnyModel,
                          testing::Values("llama", "mixtral", "deepseek_v3", "jetmoe", "lfm2_moe", "qwen3_next", "bailing_hybrid", "longcat_flash",
                                          "gpt_oss", "llama4-text", "phimoe-longrope"),

@@ -177,8 +177,10 @@ def test_compare_two_routings(moiety, with_tokenizer, tmp_path):
 
 
 def test_choice_by_both_likelihoods(moiety, with_tokenizer, tmp_path):
+    # What questions and choices begin with alike is computed once: it must make no difference.
     questions = [{"query": "Is it red?", "choices": ["yes it is", "no", "perhaps so"], "gold": 1},
-                 {"query": "Two and two", "choices": ["four", "five is what it may be"], "gold": 0},
+                 {"query": "Is it red? no. Is it blue?", "choices": ["it may be", "it is", "it may not"], "gold": 2},
+                 {"query": "Is it red? no. Two and two", "choices": ["four", "five is what it may be"], "gold": 0},
                  {"query": "A", "choices": ["B", "C", "D", "E"], "gold": 3, "task": "more keys do no harm"}]
     (tmp_path / "q.jsonl").write_text("\n".join(map(json.dumps, questions)) + "\n\n")
     d = json.loads(run(moiety, "eval", "choice", with_tokenizer, "--file", tmp_path / "q.jsonl", "--compute", "f32", "--json"))
@@ -188,8 +190,8 @@ def test_choice_by_both_likelihoods(moiety, with_tokenizer, tmp_path):
         sums = [sum(s[p - 1, t[p]] for p in range(len(q["query"]), len(t))) for s, t in zip(logits(moiety, with_tokenizer, texts, tmp_path), texts)]
         plain += int(np.argmax(sums)) == q["gold"]
         norm += int(np.argmax([s / len(c) for s, c in zip(sums, q["choices"])])) == q["gold"]
-    assert d["n"] == 3 and math.isclose(d["accuracy"], plain / 3) and math.isclose(d["accuracy_norm"], norm / 3)
-    assert math.isclose(d["chance"], (1 / 3 + 1 / 2 + 1 / 4) / 3)
+    assert d["n"] == 4 and math.isclose(d["accuracy"], plain / 4) and math.isclose(d["accuracy_norm"], norm / 4)
+    assert math.isclose(d["chance"], (2 / 3 + 1 / 2 + 1 / 4) / 4)
     low, high = d["interval95"]
     assert 0 <= low <= d["accuracy_norm"] <= high <= 1 and high - low > 0.3
     assert json.loads(run(moiety, "eval", "choice", with_tokenizer, "--file", tmp_path / "q.jsonl", "--limit", 1, "--json"))["n"] == 1
