@@ -50,8 +50,9 @@ void check_budget(const ModelOptions& o, const std::filesystem::path& path) {
   const Checkpoint file = Checkpoint::open(path);
   uint64_t weights = 0;
   for (const Tensor& tensor : file.tensors()) {
-    const PanelFormat* f = o.compute == "auto" ? panel_format(tensor.type) : nullptr;  // kernel order widens the scales of K types
-    weights += f ? tensor.bytes.size() / bytes_of(tensor.type, f->columns) * f->bytes() / panel_rows : tensor.bytes.size();
+    const size_t numbers = tensor.bytes.size() / type_info(tensor.type).block_bytes * type_info(tensor.type).block;
+    // Kernel order widens the scales of K types, and TQ1_0.
+    weights += o.compute == "auto" && has_panels(tensor.type) ? panel_bytes(tensor.type, numbers) / panel_rows : tensor.bytes.size();
   }
   MemoryNeed need = memory_need(file.config(), weights, session_options(o));
   need.cache_bytes *= o.sequences;

@@ -1,5 +1,6 @@
 // Speed of the panel products, one thread: per type, rows that share the weights, and whether the weights lie in the second-level cache or
-// stream from memory; and of the attention of one row over a long cache: per type of the cache, heads, key heads and positions.
+// stream from memory; of the types that are taken apart at use, also of that alone; and of the attention of one row over a long cache: per type of
+// the cache, heads, key heads and positions.
 //
 //   make bench && build/kernels_bench --benchmark_filter='q4_k/rows:8'
 //   MOIETY_ISA=avx2 build/kernels_bench
@@ -22,7 +23,7 @@ struct Weights {
   TensorType type;
   size_t bytes, count;  // of a panel; panels
   std::shared_ptr<std::byte> memory;
-  const std::byte* panel(size_t p) const { return memory.get() + p * bytes; }
+  Matrix matrix() const { return {type, count * panel_rows, cols, nullptr, 0, memory.get()}; }
 };
 
 // Any bytes are weights; scales are made finite by clearing their exponents' tops. Huge pages, as the packer takes them.
@@ -47,8 +48,15 @@ void product(benchmark::State& state, TensorType type, bool streaming) {
   for (size_t r = 0; r < rows; r++) row[r] = pointers[r];
   std::vector<float> out(rows * panel_rows);
   const PanelKernel kernel = panel_kernel_of(panel_kernels(), type);
+  const Matrix matrix = w.matrix();
+  const size_t together = ReadyPanels::together(matrix, rows);
+  PanelRoom room;
   for (auto _ : state)
-    for (size_t p = 0; p < w.count; p++) kernel(w.panel(p), cols, row.data(), rows, reinterpret_cast<float(*)[panel_rows]>(out.data()));
+    for (size_t p = 0, end; p < w.count; p = end) {
+      end = p + std::min(together, w.count - p);
+      const ReadyPanels ready(matrix, p, end, room);
+      for (size_t i = p; i < end; i++) kernel(ready[i], cols, row.data(), rows, reinterpret_cast<float(*)[panel_rows]>(out.data()));
+    }
   const double macs = static_cast<double>(w.count * panel_rows * cols * rows);
   state.counters["GMAC/s"] = benchmark::Counter(macs / 1e9, benchmark::Counter::kIsIterationInvariantRate);
   state.counters["GB/s"] = benchmark::Counter(static_cast<double>(w.count * w.bytes) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
@@ -80,6 +88,14 @@ void attention(benchmark::State& state, TensorType type) {
   state.counters["GB/s"] = benchmark::Counter(static_cast<double>(2 * layers * cache_bytes) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
+void take_apart(benchmark::State& state, TensorType type) {
+  const Weights w = random_weights(type, size_t{256} << 10);
+  PanelRoom room;
+  for (auto _ : state)
+    for (size_t p = 0; p < w.count; p++) benchmark::DoNotOptimize(ReadyPanels(w.matrix(), p, p + 1, room)[p]);
+  state.counters["Gweights/s"] = benchmark::Counter(static_cast<double>(w.count * panel_rows * cols) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
+}
+
 void add_all() {
   for (TensorType type : {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q8_0})
     benchmark::RegisterBenchmark(fmt::format("attention/{}", type_info(type).name).c_str(), attention, type)
@@ -91,6 +107,8 @@ void add_all() {
     for (bool streaming : {false, true})
       benchmark::RegisterBenchmark(fmt::format("{}/{}", type_info(type).name, streaming ? "memory" : "cache").c_str(), product, type, streaming)
           ->ArgName("rows")->Arg(1)->Arg(2)->Arg(4)->Arg(8)->Arg(16)->Arg(32);
+  for (const PanelFormat& f : panel_formats)
+    if (f.at_use) benchmark::RegisterBenchmark(fmt::format("{}/apart", type_info(f.type).name).c_str(), take_apart, f.type);
 }
 
 }  // namespace

@@ -8,35 +8,11 @@
 //   IQ1_S    d f16, 32 low bytes of indices, 8 of u16 (4 times 3 upper index bits, a scale of 3 bits, the sign of the shift)
 //   IQ1_M    32 low bytes of indices, 16 bytes (twice 3 upper index bits and the sign of the shift), 4 of u16 (4 scales of 3 bits, a
 //            quarter of d's f16)
-#include <bit>
-
 #include "formats/codec_table.h"
-#include "formats/iq_grids.h"
+#include "formats/iq_points.h"
 
 namespace moiety {
 namespace {
-
-// A grid with its codes replaced by what they mean, ready to multiply.
-template <size_t points, size_t numbers>
-using Grid = std::array<std::array<int8_t, numbers>, points>;
-
-template <size_t numbers, size_t points, size_t codes>
-Grid<points, numbers> unpack(const std::array<uint16_t, points>& packed, const std::array<int8_t, codes>& meaning) {
-  constexpr uint32_t bits = 16 / numbers;
-  Grid<points, numbers> grid;
-  for (size_t p = 0; p < points; p++)
-    for (size_t i = 0; i < numbers; i++) grid[p][i] = meaning.at(packed[p] >> (bits * i) & ((1u << bits) - 1));
-  return grid;
-}
-
-constexpr std::array<int8_t, 3> two_bit = {8, 25, 43}, ternary = {-1, 0, 1};
-constexpr std::array<int8_t, 8> xxs_three_bit = {4, 12, 20, 28, 36, 44, 52, 62}, s_three_bit = {1, 3, 5, 7, 9, 11, 13, 15};
-
-// Seven stored signs; the eighth makes the number of minuses even.
-uint32_t eight_signs(uint32_t seven) {
-  seven &= 127;
-  return seven | (static_cast<uint32_t>(std::popcount(seven)) & 1) << 7;
-}
 
 uint32_t nibble(const std::byte* p, size_t i) { return u8_at(p, i / 2) >> (i % 2 * 4) & 15; }
 

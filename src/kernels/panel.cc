@@ -40,8 +40,8 @@ void put_floats(const std::byte* from, size_t cols, size_t row, std::byte* out) 
 }
 
 void put_super_block(const PanelFormat& f, const SuperBlock& block, size_t row, std::byte* out) {
-  if (f.exponent_scale) out[row] = static_cast<std::byte>(block.d);
-  else std::memcpy(out + 2 * row, &block.d, 2);
+  if (f.d == BlockScale::exponent) out[row] = static_cast<std::byte>(block.d);
+  if (f.d == BlockScale::f16) std::memcpy(out + 2 * row, &block.d, 2);
   if (f.minimum) std::memcpy(out + f.minimum_at() + 2 * row, &block.dmin, 2);
   for (size_t s = 0; s < f.subs() && f.scales != ScaleCodes::none; s++) {
     out[f.scales_at() + s * panel_rows + row] = static_cast<std::byte>(block.scales[s]);
@@ -52,6 +52,15 @@ void put_super_block(const PanelFormat& f, const SuperBlock& block, size_t row, 
     put_plane(f.low_bits, codes, row, block.codes + 32 * at, 0);
     if (f.high_bits) put_plane(f.high_bits, codes + f.low_bytes(), row, block.codes + 32 * at, f.low_bits);
   }
+}
+
+void put_row(const PanelFormat& f, const std::byte* in, size_t cols, size_t row, std::byte* out) {
+  if (f.at_use) {
+    for (size_t i = 0, bytes = bytes_of(f.type, cols); i < bytes; i++) out[i * panel_rows + row] = in[i];
+    return;
+  }
+  const size_t stored = bytes_of(f.type, f.columns);
+  for (size_t s = 0; s < cols / f.columns; s++) put_super_block(f, take_apart(f, in + s * stored), row, out + s * f.bytes());
 }
 
 }  // namespace
@@ -65,9 +74,11 @@ const PanelFormat* panel_format(TensorType type) {
 bool has_panels(TensorType type) { return is_float(type) || panel_format(type); }
 
 size_t panel_bytes(TensorType type, size_t cols) {
-  if (const PanelFormat* f = panel_format(type)) return cols / f->columns * f->bytes();
-  return cols * panel_rows * type_info(type).block_bytes;
+  const PanelFormat* f = panel_format(type);
+  return f && !f->at_use ? cols / f->columns * f->bytes() : panel_rows * bytes_of(type, cols);
 }
+
+size_t ready_bytes(const PanelFormat& format, size_t cols) { return cols / format.columns * format.bytes(); }
 
 size_t panels(size_t rows) { return (rows + panel_rows - 1) / panel_rows; }
 
@@ -80,13 +91,9 @@ void pack_panel(const Matrix& w, size_t index, std::span<std::byte> out) {
   const PanelFormat* f = panel_format(w.type);
   for (size_t r = 0; r < count; r++) {
     const std::byte* row = w.row(first + r);
-    if (!f) {
-      if (w.type == TensorType::f32) put_floats<uint32_t>(row, w.cols, r, out.data());
-      else put_floats<uint16_t>(row, w.cols, r, out.data());
-      continue;
-    }
-    const size_t stored = bytes_of(w.type, f->columns);
-    for (size_t s = 0; s < w.cols / f->columns; s++) put_super_block(*f, take_apart(*f, row + s * stored), r, out.data() + s * f->bytes());
+    if (f) put_row(*f, row, w.cols, r, out.data());
+    else if (w.type == TensorType::f32) put_floats<uint32_t>(row, w.cols, r, out.data());
+    else put_floats<uint16_t>(row, w.cols, r, out.data());
   }
 }
 

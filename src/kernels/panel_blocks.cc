@@ -1,4 +1,4 @@
-// The layouts are those that formats/codec_legacy.cc, codec_k.cc and codec_lookup.cc draw.
+// The layouts are those that formats/codec_legacy.cc, codec_k.cc, codec_lookup.cc and codec_ternary.cc draw.
 #include "kernels/panel_blocks.h"
 
 #include <cstring>
@@ -111,6 +111,50 @@ SuperBlock iq4_xs(const std::byte* in) {
   return out;
 }
 
+// The scale that counts as 0 becomes one; a byte's top bit never counts.
+SuperBlock nvfp4(const std::byte* in) {
+  SuperBlock out;
+  for (size_t s = 0; s < 4; s++) {
+    out.scales[s] = static_cast<uint8_t>(byte_at(in, s) == 0x7f ? 0 : byte_at(in, s) & 0x7f);
+    for (size_t i = 0; i < 8; i++) {
+      const uint32_t two = byte_at(in + 4 + s * 8, i);
+      out.codes[s * 16 + i] = static_cast<uint8_t>(two & 15), out.codes[s * 16 + 8 + i] = static_cast<uint8_t>(two >> 4);
+    }
+  }
+  return out;
+}
+
+// Digits in base 3, one array of bytes after another; each byte holds one number of every run of `width`.
+void ternary_digits(const std::byte* in, size_t width, size_t digits, uint8_t* codes) {
+  for (uint32_t power = 1; digits > 0; digits--, power *= 3, codes += width)
+    for (size_t i = 0; i < width; i++) codes[i] = static_cast<uint8_t>((byte_at(in, i) * power & 255) * 3 >> 8);
+}
+
+SuperBlock tq1_0(const std::byte* in) {
+  SuperBlock out;
+  out.d = word_at(in + 52);
+  ternary_digits(in, 32, 5, out.codes);
+  ternary_digits(in + 32, 16, 5, out.codes + 160);
+  ternary_digits(in + 48, 4, 4, out.codes + 240);
+  return out;
+}
+
+SuperBlock tq2_0(const std::byte* in) {
+  SuperBlock out;
+  out.d = word_at(in + 64);
+  for (size_t g = 0; g < 8; g++)
+    for (size_t i = 0; i < 32; i++) out.codes[g * 32 + i] = static_cast<uint8_t>(byte_at(in, g / 4 * 32 + i) >> (g % 4 * 2) & 3);
+  return out;
+}
+
+// Q1_0 and Q2_0: neighbours in a byte, the first lowest.
+SuperBlock neighbours(const std::byte* in, size_t count, uint32_t bits) {
+  SuperBlock out;
+  out.d = word_at(in);
+  for (size_t i = 0; i < count; i++) out.codes[i] = static_cast<uint8_t>(byte_at(in + 2, i * bits / 8) >> (i * bits % 8) & ((1u << bits) - 1));
+  return out;
+}
+
 }  // namespace
 
 SuperBlock take_apart(const PanelFormat& format, const std::byte* block) {
@@ -130,6 +174,11 @@ SuperBlock take_apart(const PanelFormat& format, const std::byte* block) {
       out.d = static_cast<uint16_t>(byte_at(block, 0));
       nibbles(block + 1, out.codes);
       return out;
+    case TensorType::nvfp4: return nvfp4(block);
+    case TensorType::tq1_0: return tq1_0(block);
+    case TensorType::tq2_0: return tq2_0(block);
+    case TensorType::q1_0: return neighbours(block, 128, 1);
+    case TensorType::q2_0: return neighbours(block, 64, 2);
     default: return legacy(format.type, block);
   }
 }

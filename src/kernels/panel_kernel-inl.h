@@ -52,6 +52,7 @@ struct Tile {
   [[gnu::always_inline]] static B codes(const std::byte* at) {
     B low = plane<f.low_bits, g>(at);
     if constexpr (f.high_bits != 0) low = V::either(low, V::template up<f.low_bits>(plane<f.high_bits, g>(at + f.low_bytes())));
+    if constexpr (f.codes == Codes::doubled) low = V::template up<1>(low);
     if constexpr (f.codes == Codes::curve) low = V::lookup(curve_table, low);
     if constexpr (f.codes == Codes::fp4) low = V::lookup(fp4_table, low);
     if constexpr (moved) low = V::flip_top(low);
@@ -60,11 +61,13 @@ struct Tile {
 
   template <int H>
   [[gnu::always_inline]] static F scale_of(const std::byte* block, F d, int sub) {
-    const std::byte* at = block + f.scales_at() + sub * int(panel_rows) + H * V::lanes;
+    const std::byte* at = block + f.scales_at() + (sub * int(panel_rows) + H * V::lanes) * f.scale_bytes();
     if constexpr (f.scales == ScaleCodes::none) return d;
     else if constexpr (f.scales == ScaleCodes::unsigned_byte) return V::times(d, V::unsigned_bytes(at));
     else if constexpr (f.scales == ScaleCodes::signed_byte) return V::times(d, V::signed_bytes(at));
-    else return V::times(d, V::low_nibbles(at));
+    else if constexpr (f.scales == ScaleCodes::two_nibbles) return V::times(d, V::low_nibbles(at));
+    else if constexpr (f.scales == ScaleCodes::e4m3) return V::half_e4m3(at);
+    else return V::floats_at(at);
   }
   template <int H>
   [[gnu::always_inline]] static F minimum_of(const std::byte* block, F dmin, int sub) {
@@ -111,7 +114,7 @@ struct Tile {
     F sums[T];
     for (int t = 0; t < T; t++) x[t] = static_cast<const Q8Block*>(rows[t]), sums[t] = V::zero();
     for (size_t c = 0; c < cols; c += f.columns, panel += f.bytes()) {
-      const F d = f.exponent_scale ? V::exponents(panel + H * V::lanes) : V::halves(panel + H * 2 * V::lanes);
+      const F d = f.d == BlockScale::none ? V::zero() : f.d == BlockScale::exponent ? V::exponents(panel + H * V::lanes) : V::halves(panel + H * 2 * V::lanes);
       const F dmin = f.minimum ? V::halves(panel + f.minimum_at() + H * 2 * V::lanes) : d;
       for (int at = 0; at < f.columns / 32; at++) {
         if constexpr (H == 0) V::ahead(panel + f.codes_at() + at * f.group_bytes(), f.group_bytes());
@@ -212,10 +215,16 @@ template <class V>
   return rounds * sums * steps * V::lanes;
 }
 
+// Types that lie in a panel alike share a kernel.
+constexpr PanelFormat of_any_type(PanelFormat f) {
+  f.type = TensorType::q8_0;
+  return f;
+}
+
 template <class V, size_t... i>
 constexpr PanelKernels all_kernels(const char* name, std::index_sequence<i...>) {
   return {name,
-          {multiply<V, Tile<V, panel_formats[i]>, V::tokens>...},
+          {multiply<V, Tile<V, of_any_type(panel_formats[i])>, V::tokens>...},
           multiply<V, FloatTile<V, TensorType::f32>, V::float_tokens>,
           multiply<V, FloatTile<V, TensorType::f16>, V::float_tokens>,
           multiply<V, FloatTile<V, TensorType::bf16>, V::float_tokens>,

@@ -82,6 +82,10 @@ struct Portable {
       return std::bit_cast<float>(e < 2 ? 0x200000u << e : (e - 1) << 23);
     });
   }
+  // Half of an E4M3 number without a sign: as a half float's bits it would be 2^-8 of that number.
+  static F half_e4m3(const std::byte* p) {
+    return rows([&](int i) { return from_f16(static_cast<uint16_t>(byte(p, i) << 7)) * 128; });
+  }
   static void store(float* p, const F& x) { std::memcpy(p, x.at, sizeof(x.at)); }
   static void ahead(const std::byte*, size_t) {}
 };

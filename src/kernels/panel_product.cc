@@ -50,6 +50,23 @@ RowPointers::RowPointers(TensorType type, ConstRows x, Q8Rows& room) : floats_(x
   q8_ = &room;
 }
 
+ReadyPanels::ReadyPanels(const Matrix& w, size_t begin, size_t end, PanelRoom& room) : begin_(begin), bytes_(panel_bytes(w.type, w.cols)) {
+  const PanelFormat* f = panel_format(w.type);
+  first_ = w.panels + begin * bytes_;
+  if (!f || !f->at_use) return;
+  const size_t ready = ready_bytes(*f, w.cols);
+  room.resize(std::max(room.size(), (end - begin) * ready / sizeof(PanelLine)));
+  auto* out = reinterpret_cast<std::byte*>(room.data());
+  for (size_t p = begin; p < end; p++) take_apart_panel(*f, w.panels + p * bytes_, w.cols, out + (p - begin) * ready);
+  first_ = out, bytes_ = ready;
+}
+
+size_t ReadyPanels::together(const Matrix& w, size_t tokens) {
+  const PanelFormat* f = panel_format(w.type);
+  if (!f || !f->at_use) return SIZE_MAX;
+  return tokens <= panel_tile ? 1 : std::max<size_t>(1, (size_t{128} << 10) / std::max<size_t>(1, ready_bytes(*f, w.cols)));
+}
+
 namespace {
 
 struct Place {  // a range of panels of one matrix among all panels of the products
@@ -59,20 +76,30 @@ struct Place {  // a range of panels of one matrix among all panels of the produ
   size_t first, bytes;  // panels before it, bytes of one
 };
 
-// Rows in tiles that stay in the first-level cache while the range's panels, which the second-level cache holds, pass by.
-void multiply_range(const Place& place, size_t begin, size_t end, size_t tokens) {
+// Rows in tiles that stay in the first-level cache while panels, which the second-level cache holds, pass by.
+void multiply_panels(const Place& place, size_t begin, size_t end, size_t tokens) {
   constexpr size_t tile = panel_tile;
+  static thread_local PanelRoom room;
   const Matrix& w = *place.product->w;
+  const ReadyPanels ready(w, begin, end, room);
   float out[tile][panel_rows];
   const void* some[tile];
   for (size_t t = 0; t < tokens; t += tile) {
     const size_t count = std::min(tile, tokens - t);
     for (size_t k = 0; k < count; k++) some[k] = place.rows[t + k];
     for (size_t p = begin; p < end; p++) {
-      place.multiply(w.panels + p * place.bytes, w.cols, some, count, out);
+      place.multiply(ready[p], w.cols, some, count, out);
       const size_t column = p * panel_rows, wide = std::min(panel_rows, w.rows - column);
       for (size_t k = 0; k < count; k++) std::copy_n(out[k], wide, place.product->y[t + k] + column);
     }
+  }
+}
+
+void multiply_range(const Place& place, size_t begin, size_t end, size_t tokens) {
+  const size_t together = ReadyPanels::together(*place.product->w, tokens);
+  for (size_t p = begin, count; p < end; p += count) {
+    count = std::min(together, end - p);
+    multiply_panels(place, p, p + count, tokens);
   }
 }
 

@@ -34,6 +34,28 @@ class RowPointers {
   ConstRows floats_;
 };
 
+// Memory that a thread keeps for panels that it takes apart.
+struct alignas(64) PanelLine {
+  std::byte bytes[64];
+};
+using PanelRoom = std::vector<PanelLine>;
+
+// Panels [begin, end) of a packed matrix as kernels read them: where they rest or, of types that are taken apart at use, in `room`, which
+// must stay as it is meanwhile.
+class ReadyPanels {
+ public:
+  ReadyPanels(const Matrix& w, size_t begin, size_t end, PanelRoom& room);
+  const std::byte* operator[](size_t panel) const { return first_ + (panel - begin_) * bytes_; }
+
+  // How many to ask for at once, for so many rows of activations: all that rest ready, else one where it is read once, or as many as a
+  // second-level cache holds.
+  static size_t together(const Matrix& w, size_t tokens);
+
+ private:
+  const std::byte* first_;
+  size_t begin_, bytes_;
+};
+
 // The products of several packed matrices with one input; all rows of x pass by a few panels at a time.
 void panel_products(std::span<const MatrixProduct> products, Activations& x, Workers& workers);
 // One, on the calling thread.

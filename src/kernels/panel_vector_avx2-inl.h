@@ -78,6 +78,10 @@ struct Avx2 {
     const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
     return _mm256_castsi256_ps(_mm256_blendv_epi8(normal, low, _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e)));
   }
+  // Half of an E4M3 number without a sign: as a half float's bits it would be 2^-8 of that number.
+  static F half_e4m3(const std::byte* p) {
+    return times(_mm256_cvtph_ps(_mm_slli_epi16(_mm_cvtepu8_epi16(bytes8(p)), 7)), all(128));
+  }
   static void store(float* p, F x) { _mm256_storeu_ps(p, x); }
   // Panels stream through once when few rows are there: the lines that come in a while are asked for now.
   // (Inlined by force: g++ takes a function that only prefetches for one without effect.)

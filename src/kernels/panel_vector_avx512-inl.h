@@ -78,6 +78,10 @@ struct Avx512 {
     const __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
     return _mm512_castsi512_ps(_mm512_mask_mov_epi32(normal, _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2)), low));
   }
+  // Half of an E4M3 number without a sign: as a half float's bits it would be 2^-8 of that number.
+  static F half_e4m3(const std::byte* p) {
+    return times(_mm512_cvtph_ps(_mm256_slli_epi16(_mm256_cvtepu8_epi16(bytes16(p)), 7)), all(128));
+  }
   static void store(float* p, F x) { _mm512_storeu_ps(p, x); }
   // Panels stream through once when few rows are there: the lines that come in a while are asked for now.
   // (Inlined by force: g++ takes a function that only prefetches for one without effect.)

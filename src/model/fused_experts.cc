@@ -78,8 +78,9 @@ void add_bias(const float* bias, size_t column, float (*out)[panel_rows], size_t
 
 // Region 1: blocks of units [begin, end) of a group for all its rows.
 void compute_inner(const Config& config, const Group& g, Inner& inner, const RowPointers& x, size_t begin, size_t end) {
+  static thread_local PanelRoom gate_room, up_room;
   const PanelKernel multiply = panel_kernel_of(panel_kernels(), g.gate->type);
-  const size_t bytes = panel_bytes(g.gate->type, g.gate->cols);
+  const ReadyPanels gates(*g.gate, 2 * begin, 2 * end, gate_room), ups(*g.up, 2 * begin, 2 * end, up_room);
   float gate[tile][panel_rows], up[tile][panel_rows], block[tile][units];
   const void* some[tile];
   for (size_t m = 0; m < g.rows.size(); m += tile) {
@@ -88,8 +89,8 @@ void compute_inner(const Config& config, const Group& g, Inner& inner, const Row
     for (size_t u = begin; u < end; u++) {
       for (size_t half = 0; half < 2; half++) {
         const size_t panel = 2 * u + half, column = panel * panel_rows;
-        multiply(g.gate->panels + panel * bytes, g.gate->cols, some, count, gate);
-        multiply(g.up->panels + panel * bytes, g.up->cols, some, count, up);
+        multiply(gates[panel], g.gate->cols, some, count, gate);
+        multiply(ups[panel], g.up->cols, some, count, up);
         add_bias(g.gate_bias, column, gate, count);
         add_bias(g.up_bias, column, up, count);
         for (size_t k = 0; k < count; k++) {
@@ -113,8 +114,9 @@ void add_outputs(const Group& g, const Inner& inner, ConstRows x, size_t begin, 
       for (size_t c = begin * panel_rows; c < std::min(end * panel_rows, x.cols); c++) out[g.rows[m]][c] += g.weights[m] * x[g.rows[m]][c];
     return;
   }
+  static thread_local PanelRoom room;
   const PanelKernel multiply = panel_kernel_of(panel_kernels(), g.down->type);
-  const size_t bytes = panel_bytes(g.down->type, g.down->cols);
+  const ReadyPanels panels(*g.down, begin, end, room);
   float y[tile][panel_rows];
   const void* some[tile];
   for (size_t m = 0; m < g.rows.size(); m += tile) {
@@ -122,7 +124,7 @@ void add_outputs(const Group& g, const Inner& inner, ConstRows x, size_t begin, 
     for (size_t k = 0; k < count; k++) some[k] = inner.row(m + k);
     for (size_t p = begin; p < end; p++) {
       const size_t column = p * panel_rows, wide = std::min(panel_rows, g.down->rows - column);
-      multiply(g.down->panels + p * bytes, g.down->cols, some, count, y);
+      multiply(panels[p], g.down->cols, some, count, y);
       for (size_t k = 0; k < count; k++) {
         if (g.down_bias) add({y[k], wide}, {g.down_bias + column, wide});
         add_scaled({out[g.rows[m + k]] + column, wide}, {y[k], wide}, g.weights[m + k]);

@@ -12,7 +12,9 @@
 namespace moiety {
 namespace {
 
-struct Watcher : Observer {};  // makes experts run one by one
+struct Watcher : Observer {  // makes experts run one by one
+  bool watches_experts() const override { return true; }
+};
 
 std::shared_ptr<const Model> load(const std::filesystem::path& path, bool pack) {
   LoadOptions options;

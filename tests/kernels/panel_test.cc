@@ -8,40 +8,27 @@
 #include "kernels/matmul.h"
 #include "kernels/panel_product.h"
 #include "tests/kernels/isa_test.h"
+#include "tests/kernels/random_blocks.h"
 
 namespace moiety {
 namespace {
 
 constexpr TensorType all_types[] = {TensorType::q4_0, TensorType::q4_1, TensorType::q5_0, TensorType::q5_1,   TensorType::q8_0,   TensorType::q2_k,
                                     TensorType::q3_k, TensorType::q4_k, TensorType::q5_k, TensorType::q6_k,   TensorType::iq4_nl, TensorType::iq4_xs,
-                                    TensorType::mxfp4, TensorType::f32, TensorType::f16,  TensorType::bf16};
+                                    TensorType::mxfp4, TensorType::nvfp4, TensorType::tq1_0, TensorType::tq2_0, TensorType::q1_0, TensorType::q2_0,
+                                    TensorType::iq1_s, TensorType::iq1_m, TensorType::iq2_xxs, TensorType::iq2_xs, TensorType::iq2_s, TensorType::iq3_xxs,
+                                    TensorType::iq3_s, TensorType::f32, TensorType::f16,  TensorType::bf16};
+
+// Columns that a row of the type is a multiple of; any of floats.
+size_t block_of(TensorType type) { return std::max<size_t>(type_info(type).block, 32); }
 
 // Random codes of every value, scales of moderate size.
 std::vector<std::byte> random_weights(TensorType type, size_t rows, size_t cols, std::mt19937& random) {
+  if (panel_format(type)) return random_blocks(type, rows * cols, random);
   std::vector<std::byte> bytes(rows * bytes_of(type, cols));
-  if (!panel_format(type)) {
-    std::vector<float> values(rows * cols);
-    for (float& v : values) v = std::normal_distribution<float>()(random);
-    encode_row(type, values, {}, bytes.data());
-    return bytes;
-  }
-  for (std::byte& b : bytes) b = static_cast<std::byte>(random() & 255);
-  const size_t size = type_info(type).block_bytes;
-  const bool minimum = type == TensorType::q4_1 || type == TensorType::q5_1 || type == TensorType::q4_k || type == TensorType::q5_k;
-  for (size_t b = 0; b < bytes.size(); b += size) {
-    auto scale = [&](size_t at) {
-      const uint16_t bits = static_cast<uint16_t>(0x2400 + random() % 1024 + (random() % 2 << 15));  // +-2^-6 to 2^-5
-      std::memcpy(bytes.data() + b + at, &bits, 2);
-    };
-    switch (type) {
-      case TensorType::q2_k: scale(80), scale(82); break;
-      case TensorType::q3_k: scale(108); break;
-      case TensorType::q6_k: scale(208); break;
-      case TensorType::mxfp4: bytes[b] = static_cast<std::byte>(118 + random() % 8); break;
-      default: scale(0);
-    }
-    if (minimum) scale(2);
-  }
+  std::vector<float> values(rows * cols);
+  for (float& v : values) v = std::normal_distribution<float>()(random);
+  encode_row(type, values, {}, bytes.data());
   return bytes;
 }
 
@@ -50,13 +37,20 @@ struct Packed {
   Matrix matrix;
 };
 
+// The panels of what w stores now, with room behind them: kernels ask ahead for lines, never read them.
+std::vector<std::byte> packed_again(const Packed& w) {
+  const Matrix& m = w.matrix;
+  const size_t bytes = panel_bytes(m.type, m.cols);
+  std::vector<std::byte> out(packed_bytes(m.type, m.rows, m.cols) + 4096);
+  for (size_t p = 0; p < panels(m.rows); p++) pack_panel(m, p, std::span(out).subspan(p * bytes, bytes));
+  return out;
+}
+
 Packed packed(TensorType type, size_t rows, size_t cols, std::mt19937& random) {
   Packed out;
   out.stored = random_weights(type, rows, cols, random);
   out.matrix = {type, rows, cols, out.stored.data(), bytes_of(type, cols)};
-  const size_t bytes = panel_bytes(type, cols);
-  out.panels.resize(packed_bytes(type, rows, cols) + 4096);  // kernels ask ahead for lines, never read them
-  for (size_t p = 0; p < panels(rows); p++) pack_panel(out.matrix, p, std::span(out.panels).subspan(p * bytes, bytes));
+  out.panels = packed_again(out);
   out.matrix.panels = out.panels.data();
   return out;
 }
@@ -70,7 +64,7 @@ TEST_F(Panels, ProductEqualsTheDoubleSum) {
     for (TensorType type : all_types)
       for (size_t rows : {1, 15, 16, 17, 40})
         for (size_t tokens : {1, 2, 3, 7, 8, 9, 20}) {
-          const size_t cols = panel_format(type) ? panel_format(type)->columns * (1 + tokens % 3) : 32 + tokens;
+          const size_t cols = panel_format(type) ? block_of(type) * (1 + tokens % 3) : 32 + tokens;
           const Packed w = packed(type, rows, cols, random_);
           std::vector<float> decoded(rows * cols), x = normal(tokens * cols), y(tokens * rows, std::numeric_limits<float>::quiet_NaN());
           decode(type, w.stored.data(), decoded);
@@ -122,23 +116,28 @@ TEST_F(Panels, FullCodesDoNotOverflow) {
       if (!panel_format(type)) continue;
       for (int fill : {0x00, 0xff, 0x7f, 0x80})
         for (float sign : {1.0f, -1.0f}) {
-          const size_t cols = panel_format(type)->columns;
+          const size_t cols = block_of(type);
           Packed w = packed(type, 16, cols, random_);
-          const std::vector<std::byte> scales = w.stored;
           std::vector<float> one_row(cols);
-          for (size_t b = 0; b < w.stored.size(); b++) {
-            const size_t at = b % type_info(type).block_bytes, last = type_info(type).block_bytes;
-            const bool scale = type == TensorType::q2_k ? at >= 80 : type == TensorType::q3_k ? at >= 108 : type == TensorType::q6_k ? at >= 208 : at < std::min<size_t>(4, last);
-            if (!scale) w.stored[b] = static_cast<std::byte>(fill);
+          const size_t size = type_info(type).block_bytes;
+          for (size_t at = 0; at < w.stored.size(); at += size) {
+            uint16_t scale[2];
+            std::memcpy(scale, w.stored.data() + at + scale_at(type), 4);
+            const std::byte exponent = w.stored[at];
+            std::memset(w.stored.data() + at, fill, size);
+            if (type == TensorType::mxfp4) w.stored[at] = exponent;
+            else if (type == TensorType::iq1_m) set_scale(type, w.stored.data() + at, 0x2400);
+            else if (type != TensorType::nvfp4) std::memcpy(w.stored.data() + at + scale_at(type), scale, scale_at(type) + 4 <= size ? 4 : 2);
           }
-          pack_panel(w.matrix, 0, std::span(w.panels).first(panel_bytes(type, cols)));
+          w.panels = packed_again(w);
+          w.matrix.panels = w.panels.data();
           decode(type, w.stored.data(), one_row);
           std::vector<float> x(cols, sign), y(16);
           Activations input(ConstRows{x.data(), 1, cols, cols});
           matmul(w.matrix, input, {y.data(), 1, 16, 16}, workers);
-          double sum = 0, size = 0;
-          for (float v : one_row) sum += sign * v, size += std::abs(v) + 4;
-          ASSERT_LE(std::abs(y[0] - sum), 4e-6 * size) << type_info(type).name << " fill " << fill;
+          double sum = 0, total = 0;
+          for (float v : one_row) sum += sign * v, total += std::abs(v) + 4;
+          ASSERT_LE(std::abs(y[0] - sum), 4e-6 * total) << type_info(type).name << " fill " << fill;
         }
     }
   });
@@ -154,6 +153,57 @@ TEST_F(Panels, NumbersThatAreNotFiniteShow) {
       Activations input(ConstRows{x.data(), 1, 256, 256});
       matmul(w.matrix, input, {y.data(), 1, 16, 16}, workers);
       for (float v : y) ASSERT_TRUE(std::isnan(v));
+    }
+  });
+}
+
+// A scale that is not finite shows in its row, as in float32, and in no other.
+TEST_F(Panels, ScalesThatAreNotFiniteShow) {
+  on_every_isa([&] {
+    Workers workers(1);
+    for (TensorType type : all_types) {
+      if (!panel_format(type) || panel_format(type)->d == BlockScale::exponent || type == TensorType::nvfp4) continue;
+      for (uint16_t bad : {0x7c00, 0xfc00, 0x7e00}) {
+        const size_t cols = 2 * block_of(type);
+        Packed w = packed(type, 19, cols, random_);
+        set_scale(type, w.stored.data() + 17 * bytes_of(type, cols), bad);
+        w.panels = packed_again(w);
+        w.matrix.panels = w.panels.data();
+        std::vector<float> x = normal(cols), y(19);
+        Activations input(ConstRows{x.data(), 1, cols, cols});
+        matmul(w.matrix, input, {y.data(), 1, 19, 19}, workers);
+        for (size_t r = 0; r < 19; r++) ASSERT_EQ(std::isfinite(y[r]), r != 17) << type_info(type).name << " row " << r;
+      }
+    }
+  });
+}
+
+// What kernels read of a panel that is taken apart, number by number, for every scale that a half float can be.
+TEST_F(Panels, TakingApartLosesNothing) {
+  on_every_isa([&] {
+    for (const PanelFormat& f : panel_formats) {
+      if (!f.at_use) continue;
+      const size_t cols = 512, block = type_info(f.type).block_bytes;
+      for (int round = 0; round < 20; round++) {
+        std::vector<std::byte> stored(panel_rows * bytes_of(f.type, cols)), panel(panel_bytes(f.type, cols));
+        for (std::byte& b : stored) b = static_cast<std::byte>(random_());
+        for (size_t at = 0; at < stored.size(); at += block) set_scale(f.type, stored.data() + at, static_cast<uint16_t>(random_() & 0xbfff));
+        pack_panel({f.type, panel_rows, cols, stored.data(), bytes_of(f.type, cols)}, 0, panel);
+        PanelRoom room(ready_bytes(f, cols) / sizeof(PanelLine));
+        auto* ready = reinterpret_cast<std::byte*>(room.data());
+        take_apart_panel(f, panel.data(), cols, ready);
+        std::vector<float> decoded(panel_rows * cols);
+        decode(f.type, stored.data(), decoded);
+        for (size_t r = 0; r < panel_rows; r++)
+          for (size_t c = 0; c < cols; c++) {
+            const std::byte* at = ready + c / 32 * f.bytes();
+            float scale;
+            std::memcpy(&scale, at + f.scales_at() + (c % 32 / f.sub * panel_rows + r) * sizeof(float), sizeof(scale));
+            const int code = static_cast<int>(at[f.codes_at() + c % 32 / 4 * 64 + 4 * r + c % 4]);
+            ASSERT_LT(code, 128);
+            ASSERT_EQ(scale * static_cast<float>(code - f.offset), decoded[r * cols + c]) << type_info(f.type).name << " row " << r << " column " << c;
+          }
+      }
     }
   });
 }
