@@ -49,14 +49,12 @@ void product(benchmark::State& state, TensorType type, bool streaming) {
   std::vector<float> out(rows * panel_rows);
   const PanelKernel kernel = panel_kernel_of(panel_kernels(), type);
   const Matrix matrix = w.matrix();
-  const size_t together = ReadyPanels::together(matrix, rows);
   PanelRoom room;
   for (auto _ : state)
-    for (size_t p = 0, end; p < w.count; p = end) {
-      end = p + std::min(together, w.count - p);
-      const ReadyPanels ready(matrix, p, end, room);
-      for (size_t i = p; i < end; i++) kernel(ready[i], cols, row.data(), rows, reinterpret_cast<float(*)[panel_rows]>(out.data()));
-    }
+    ReadyPanels::each_part(matrix, 0, w.count, rows, [&](size_t begin, size_t end) {
+      const ReadyPanels ready(matrix, begin, end, room);
+      for (size_t p = begin; p < end; p++) kernel(ready[p], cols, row.data(), rows, reinterpret_cast<float(*)[panel_rows]>(out.data()));
+    });
   const double macs = static_cast<double>(w.count * panel_rows * cols * rows);
   state.counters["GMAC/s"] = benchmark::Counter(macs / 1e9, benchmark::Counter::kIsIterationInvariantRate);
   state.counters["GB/s"] = benchmark::Counter(static_cast<double>(w.count * w.bytes) / 1e9, benchmark::Counter::kIsIterationInvariantRate);

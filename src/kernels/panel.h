@@ -15,9 +15,9 @@
 //
 // Floats (f32, f16, bf16) are [columns][16]. The order is the same on every instruction set; narrower vectors read halves of it.
 //
-// The types that choose points of a grid (IQ1 to IQ3) would grow by half in such an order. Their panels keep the bytes of the file, byte i of
-// the 16 rows side by side, and are taken apart at use (take_apart_panel) into one of bytes, 64 more than the numbers, with float32 scales
-// [columns / sub][16]. Nothing is lost there: a grid's numbers are whole, and scales have few bits.
+// The types that choose points of a grid (IQ1 to IQ3) would grow by a quarter to a half in such an order. Their panels keep the bytes of the
+// file, byte i of the 16 rows side by side, and are taken apart at use (take_apart_panel) into one of bytes, 64 more than the numbers, with
+// float32 scales [columns / sub][16]. Nothing is lost there: a grid's numbers are whole, and scales have few bits.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -96,11 +96,7 @@ void multiply_panels(const Place& place, size_t begin, size_t end, size_t tokens
 }
 
 void multiply_range(const Place& place, size_t begin, size_t end, size_t tokens) {
-  const size_t together = ReadyPanels::together(*place.product->w, tokens);
-  for (size_t p = begin, count; p < end; p += count) {
-    count = std::min(together, end - p);
-    multiply_panels(place, p, p + count, tokens);
-  }
+  ReadyPanels::each_part(*place.product->w, begin, end, tokens, [&](size_t first, size_t last) { multiply_panels(place, first, last, tokens); });
 }
 
 }  // namespace

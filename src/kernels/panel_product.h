@@ -3,6 +3,7 @@
 // Every sum runs over the columns in one order that depends on the type and the instruction set alone: a row gives the same bits whatever
 // rows stand beside it. Quantised weights take activations of 8 bits; f32, f16 and bf16 weights take float32.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -50,6 +51,12 @@ class ReadyPanels {
   // How many to ask for at once, for so many rows of activations: all that rest ready, else one where it is read once, or as many as a
   // second-level cache holds.
   static size_t together(const Matrix& w, size_t tokens);
+  // Calls f(first, last) for the parts of [begin, end) that are to be asked for at once.
+  template <class Function>
+  static void each_part(const Matrix& w, size_t begin, size_t end, size_t tokens, Function f) {
+    const size_t most = together(w, tokens);
+    for (size_t count; begin < end; begin += count) f(begin, begin + (count = std::min(most, end - begin)));
+  }
 
  private:
   const std::byte* first_;

@@ -108,12 +108,7 @@ void compute_inner(const Config& config, const Group& g, Inner& inner, const Row
 }
 
 // Region 2: output panels [begin, end) of one group, added to `out`.
-void add_outputs(const Group& g, const Inner& inner, ConstRows x, size_t begin, size_t end, Rows out) {
-  if (!g.down) {  // a zero expert: the input itself
-    for (size_t m = 0; m < g.rows.size(); m++)
-      for (size_t c = begin * panel_rows; c < std::min(end * panel_rows, x.cols); c++) out[g.rows[m]][c] += g.weights[m] * x[g.rows[m]][c];
-    return;
-  }
+void add_outputs(const Group& g, const Inner& inner, size_t begin, size_t end, Rows out) {
   static thread_local PanelRoom room;
   const PanelKernel multiply = panel_kernel_of(panel_kernels(), g.down->type);
   const ReadyPanels panels(*g.down, begin, end, room);
@@ -133,6 +128,12 @@ void add_outputs(const Group& g, const Inner& inner, ConstRows x, size_t begin, 
   }
 }
 
+// Of a zero expert: the input itself, columns [begin, end).
+void add_input(const Group& g, ConstRows x, size_t begin, size_t end, Rows out) {
+  for (size_t m = 0; m < g.rows.size(); m++)
+    for (size_t c = begin; c < end; c++) out[g.rows[m]][c] += g.weights[m] * x[g.rows[m]][c];
+}
+
 }  // namespace
 
 bool run_fused(const Step& step, const Site& site, const Assignment& assignment, std::span<const ExpertView* const> views,
@@ -146,9 +147,12 @@ bool run_fused(const Step& step, const Site& site, const Assignment& assignment,
   for (const Group& g : groups) inner.emplace_back(g.down ? g.down->type : TensorType::f32, g.rows.size(), g.gate ? g.gate->rows : 0);
   std::vector<Task> tasks;
   const size_t together = x.rows() > 1 ? 4 : 2;
-  for (size_t i = 0; i < groups.size(); i++)
-    for (size_t u = 0, all = groups[i].gate ? groups[i].gate->rows / units : 0; u < all; u += together)
-      tasks.push_back({i, u, std::min(all, u + together)});
+  for (size_t i = 0; i < groups.size(); i++) {
+    const Group& g = groups[i];
+    if (!g.gate) continue;
+    const size_t all = g.gate->rows / units, step = std::clamp<size_t>(ReadyPanels::together(*g.gate, g.rows.size()) / 2, 1, together);
+    for (size_t u = 0; u < all; u += step) tasks.push_back({i, u, std::min(all, u + step)});
+  }
   std::vector<RowPointers> pointers;
   for (const Group& g : groups) pointers.emplace_back(g.gate ? g.gate->type : TensorType::f32, x, step.workers);
   step.workers.run(tasks.size(), 1, [&](size_t begin, size_t end, size_t) {
@@ -162,7 +166,11 @@ bool run_fused(const Step& step, const Site& site, const Assignment& assignment,
   step.workers.run(panels(d), x.rows() > 1 ? 8 : 4, [&](size_t begin, size_t end, size_t) {
     const size_t first = begin * panel_rows, last = std::min(end * panel_rows, d);
     for (size_t t = 0; t < out.rows; t++) std::fill(out[t] + first, out[t] + last, 0.0f);
-    for (size_t i = 0; i < groups.size(); i++) add_outputs(groups[i], inner[i], x.floats(), begin, end, out);
+    for (size_t i = 0; i < groups.size(); i++) {
+      const Group& g = groups[i];
+      if (!g.down) add_input(g, x.floats(), first, last, out);
+      else ReadyPanels::each_part(*g.down, begin, end, g.rows.size(), [&](size_t from, size_t to) { add_outputs(g, inner[i], from, to, out); });
+    }
   });
   return true;
 }
