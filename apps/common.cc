@@ -52,7 +52,7 @@ void check_budget(const ModelOptions& o, const std::filesystem::path& path) {
   for (const Tensor& tensor : file.tensors()) {
     const size_t numbers = tensor.bytes.size() / type_info(tensor.type).block_bytes * type_info(tensor.type).block;
     // Kernel order widens the scales of K types, and TQ1_0.
-    weights += o.compute == "auto" && has_panels(tensor.type) ? panel_bytes(tensor.type, numbers) / panel_rows : tensor.bytes.size();
+    weights += o.compute == "auto" && !file.packed() && has_panels(tensor.type) ? panel_bytes(tensor.type, numbers) / panel_rows : tensor.bytes.size();
   }
   MemoryNeed need = memory_need(file.config(), weights, session_options(o));
   need.cache_bytes *= o.sequences;

@@ -53,6 +53,7 @@ void add_man(Commands& commands);
 void add_trace(Commands& commands);
 void add_routes(Commands& commands);
 void add_convert(Commands& commands);
+void add_pack(Commands& commands);
 void add_upcycle(Commands& commands);
 
 }  // namespace moiety

@@ -27,6 +27,7 @@ void add_all_verbs(Commands& commands) {
   add_trace(commands);
   add_routes(commands);
   add_convert(commands);
+  add_pack(commands);
   add_upcycle(commands);
 }
 

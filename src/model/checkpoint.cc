@@ -71,7 +71,10 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
   } else {
     out.gguf_ = std::make_shared<GgufFile>(GgufFile::open(path));
     out.config_ = read_gguf_config(*out.gguf_);
-    names = gguf_names(out.config_);
+    out.packed_ = PackedIndex::read(*out.gguf_);
+    if (!out.packed_) names = gguf_names(out.config_);
+    else
+      for (Rope& rope : out.config_.ropes) rope.interleaved = out.packed_->rope_interleaved();
   }
   for (TensorName& name : names) out.names_[name.canonical].push_back(std::move(name));
   for (const Tensor& tensor : out.tensors()) out.by_name_.emplace(tensor.name, &tensor);
@@ -144,6 +147,7 @@ const Tensor& Checkpoint::joined(const Located& located) {
 }
 
 const TensorName* Checkpoint::row_of(const std::string& name, int block, size_t expert, std::string& stored) {
+  if (packed_) throw UsageError("{}: is a packed file, whose weights are in the kernels' order; give the model that it was packed from", path_.string());
   const auto rows = names_.find(name);
   if (rows == names_.end()) return nullptr;
   const BlockConfig* config = block >= 0 ? &config_.blocks.at(static_cast<size_t>(block)) : nullptr;
@@ -202,6 +206,7 @@ std::optional<StoredMatrix> Checkpoint::find(const std::string& name, int block,
 
 std::vector<std::string> Checkpoint::unclaimed() const {
   std::vector<std::string> notes;
+  if (packed_) return notes;  // what was skipped then was named then
   std::unordered_map<std::string, size_t> skipped;
   for (const Tensor& tensor : tensors()) {
     if (claimed_.contains(tensor.name) || tensor.count() == 0) continue;  // no shared experts: matrices without rows

@@ -10,6 +10,7 @@
 
 #include "formats/gguf.h"
 #include "formats/hf_directory.h"
+#include "model/packed_index.h"
 #include "model/stored.h"
 
 namespace moiety {
@@ -23,7 +24,9 @@ class Checkpoint {
   const GgufFile* gguf() const { return gguf_.get(); }
   const HfDirectory* hf() const { return hf_.get(); }
   const Config& config() const { return config_; }
-  const std::vector<Tensor>& tensors() const { return is_gguf() ? gguf_->tensors() : hf_->tensors(); }
+  // Of a packed file: where its matrices and vectors lie; null for others. It has no tensors that `find` and `type_of` could give.
+  const PackedIndex* packed() const { return packed_ ? &*packed_ : nullptr; }
+  const std::vector<Tensor>& tensors() const { return packed_ ? packed_->tensors() : is_gguf() ? gguf_->tensors() : hf_->tensors(); }
 
   // The i-th of `count` matrices that a canonical name stands for (experts, heads; 0 of 1 for plain matrices), where it lies.
   // `block`: entry of the schedule, -1 for the model's own tensors. Nothing if the checkpoint has no such tensor. An Error if it has another shape than [rows, cols]. Vectors are [n, 1].
@@ -59,6 +62,7 @@ class Checkpoint {
   std::filesystem::path path_;
   std::shared_ptr<GgufFile> gguf_;
   std::shared_ptr<HfDirectory> hf_;
+  std::optional<PackedIndex> packed_;
   Config config_;
   std::unordered_map<std::string, std::vector<TensorName>> names_;        // by canonical name
   std::unordered_map<std::string, const Tensor*> by_name_;                // by stored name

@@ -30,26 +30,6 @@ Config target_config(const Checkpoint& in, const ConvertOptions& o) {
   return c;
 }
 
-// What stands at `out` may be replaced if it is empty or of the kind that will be written, and is not what is read.
-void check_output(const Checkpoint& in, const fs::path& out, bool to_hf) {
-  if (!fs::exists(out)) return;
-  std::vector<fs::path> sources = {in.path()};
-  if (in.is_gguf()) sources = in.gguf()->files();
-  for (const fs::path& source : sources)
-    if (fs::equivalent(source, out)) throw UsageError("{}: is the source itself; give another name for the result", out.string());
-  if (!to_hf) {
-    if (fs::is_directory(out)) throw UsageError("{}: is a directory; give a file name, or --to hf", out.string());
-    if (!fs::is_regular_file(out) || fs::file_size(out) == 0) return;
-    const MappedFile file(out);
-    if (file.bytes().size() < 4 || std::memcmp(file.bytes().data(), "GGUF", 4) != 0)
-      throw UsageError("{}: is there already and no GGUF file; it is not overwritten, give another name", out.string());
-  } else {
-    if (!fs::is_directory(out)) throw UsageError("{}: is a file; give a directory, or --to gguf", out.string());
-    if (!fs::is_empty(out) && !fs::exists(out / "config.json"))
-      throw UsageError("{}: is a directory with other things in it and no model; it is not touched, give another name", out.string());
-  }
-}
-
 // llama.cpp reads some scalings as a divisor for each frequency.
 void add_rope_tensors(const Config& c, std::vector<GgufPlannedTensor>& planned) {
   if (c.ropes.empty()) return;
@@ -172,6 +152,25 @@ class Converter {
 };
 
 }  // namespace
+
+void check_output(const Checkpoint& in, const fs::path& out, bool to_hf) {
+  if (!fs::exists(out)) return;
+  std::vector<fs::path> sources = {in.path()};
+  if (in.is_gguf()) sources = in.gguf()->files();
+  for (const fs::path& source : sources)
+    if (fs::equivalent(source, out)) throw UsageError("{}: is the source itself; give another name for the result", out.string());
+  if (!to_hf) {
+    if (fs::is_directory(out)) throw UsageError("{}: is a directory; give a file name, or --to hf", out.string());
+    if (!fs::is_regular_file(out) || fs::file_size(out) == 0) return;
+    const MappedFile file(out);
+    if (file.bytes().size() < 4 || std::memcmp(file.bytes().data(), "GGUF", 4) != 0)
+      throw UsageError("{}: is there already and no GGUF file; it is not overwritten, give another name", out.string());
+  } else {
+    if (!fs::is_directory(out)) throw UsageError("{}: is a file; give a directory, or --to gguf", out.string());
+    if (!fs::is_empty(out) && !fs::exists(out / "config.json"))
+      throw UsageError("{}: is a directory with other things in it and no model; it is not touched, give another name", out.string());
+  }
+}
 
 ConvertReport convert(Checkpoint& in, const fs::path& out, const ConvertOptions& options) { return Converter(in, options).run(out); }
 

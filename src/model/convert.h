@@ -59,4 +59,7 @@ struct ConvertReport {
 // replaced if it is empty or of the kind that is written, and is not the source.
 ConvertReport convert(Checkpoint& in, const std::filesystem::path& out, const ConvertOptions& options);
 
+// A UsageError unless `out` may be written: it is not there, or empty, or of the kind that is written, and not what is read.
+void check_output(const Checkpoint& in, const std::filesystem::path& out, bool to_hf);
+
 }  // namespace moiety

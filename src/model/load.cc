@@ -21,7 +21,7 @@ enum class Order : uint8_t { rows, kernel };
 class Loader {
  public:
   Loader(Checkpoint& file, Model& model, const LoadOptions& options, Packer* packer)
-      : file_(&file), model_(model), check_(options.check), packer_(packer), progress_(options.progress) {
+      : file_(&file), packed_(file.packed()), model_(model), check_(options.check), packer_(packer), progress_(options.progress), visit_(options.visit) {
     if (!progress_) return;
     for (const Tensor& tensor : file.tensors()) file_bytes_ += tensor.bytes.size();
     for (const CanonicalTensor& t : canonical_tensors(model.config)) numbers_ += t.vector ? 0 : t.count * t.rows * t.cols;
@@ -35,6 +35,7 @@ class Loader {
   Matrix matrix(const std::string& name, const BlockConfig* block, size_t i, size_t count, size_t rows, size_t cols, Order order = Order::rows) {
     if (list_) return note({name, block_index(block), count, rows, cols, false, stacked(name)}, i), Matrix{TensorType::f32, rows, cols, nullptr, 0};
     if (look_only_) return look(name, block, i, count, rows, cols), Matrix{TensorType::f32, rows, cols, nullptr, 0};
+    if (packed_) return packed_matrix(name, block, i, rows, cols, order);
     const std::optional<StoredMatrix> m = file_->find(name, block_index(block), i, count, rows, cols);
     if (!m) missing(name, block);
     model_.weight_bytes += bytes_of(m->type, m->rows * m->cols);
@@ -45,12 +46,15 @@ class Loader {
     if (rows > 0) mix(out.row(rows / 2), bytes_of(out.type, cols));
     if (order == Order::kernel && packer_) packer_->pack(out, !copy && file_->mapped(out.data));
     if (copy && out.data) model_.storage.push_back(copy);
+    if (visit_) visit_({canonical_name(name, block_index(block)), i, out, false, order == Order::kernel});
     advance(rows * cols);
     return out;
   }
 
   // Of a matrix that is also read row by row: of its stored form only the rows in use stay in memory.
   Matrix also_in_kernel_order(Matrix m) {
+    if (packed_) return packed_->find("output.weight", 0, m.rows, m.cols, check_).value_or(m);
+    if (visit_) visit_({"output.weight", 0, m, false, true});
     if (packer_) packer_->pack(m, file_->mapped(m.data));
     return m;
   }
@@ -105,9 +109,33 @@ class Loader {
     if (progress_) progress_(static_cast<uint64_t>(static_cast<double>(file_bytes_) * static_cast<double>(numbers_done_) / static_cast<double>(numbers_)), file_bytes_);
   }
 
+  Matrix packed_matrix(const std::string& name, const BlockConfig* block, size_t i, size_t rows, size_t cols, Order order) {
+    if (rows == 0 || cols == 0) return {TensorType::f32, rows, cols, nullptr, 0};
+    const auto m = packed_->find(canonical_name(name, block_index(block)), i, rows, cols, check_);
+    if (!m) missing(name, block);
+    if (order == Order::rows && !m->data)
+      throw Error("{}: tensor {} is in the kernels' order, but is read row by row; the file is damaged", file_->path().string(), canonical_name(name, block_index(block)));
+    model_.weight_bytes += bytes_of(m->type, rows * cols);
+    advance(rows * cols);
+    return *m;
+  }
+
+  void append_packed_vector(const std::string& name, const BlockConfig* block, size_t i, size_t n, std::vector<float>& out) {
+    if (n == 0) return;
+    const auto m = packed_->find(canonical_name(name, block_index(block)), i, n, 1, check_);
+    if (!m) missing(name, block);
+    if (m->type != TensorType::f32 || !m->data)
+      throw Error("{}: tensor {} is a vector and not in F32; the file is damaged", file_->path().string(), canonical_name(name, block_index(block)));
+    const size_t begin = out.size();
+    out.resize(begin + n);
+    std::memcpy(out.data() + begin, m->data, n * sizeof(float));
+    model_.weight_bytes += n * sizeof(float);
+  }
+
   void append_vector(const std::string& name, const BlockConfig* block, size_t i, size_t count, size_t n, std::vector<float>& out) {
     if (list_) return note({name, block_index(block), count, n, 1, true, stacked(name)}, i);
     if (look_only_) return look(name, block, i, count, n, 1);
+    if (packed_) return append_packed_vector(name, block, i, n, out);
     const std::optional<StoredMatrix> m = file_->find(name, block_index(block), i, count, n, 1);
     if (!m) missing(name, block);
     const Adjust adjust = file_->adjust(name, block_index(block));
@@ -122,7 +150,9 @@ class Loader {
     }
     model_.weight_bytes += n * sizeof(float);
     mix(out.data() + begin, n * sizeof(float));
-    if (check_) check_finite(Matrix{TensorType::f32, 1, n, reinterpret_cast<const std::byte*>(out.data() + begin), 0}, name, block);
+    const std::byte* bytes = reinterpret_cast<const std::byte*>(out.data() + begin);
+    if (check_) check_finite(Matrix{TensorType::f32, 1, n, bytes, 0}, name, block);
+    if (visit_) visit_({canonical_name(name, block_index(block)), i, {TensorType::f32, n, 1, bytes, sizeof(float)}, true, false});
   }
 
   void look(const std::string& name, const BlockConfig* block, size_t i, size_t count, size_t rows, size_t cols) {
@@ -168,10 +198,12 @@ class Loader {
   }
 
   Checkpoint* file_;
+  const PackedIndex* packed_ = nullptr;
   Model& model_;
   bool check_, look_only_ = false;
   Packer* packer_ = nullptr;
   OnProgress progress_;
+  std::function<void(const LoadedTensor&)> visit_;
   uint64_t file_bytes_ = 0, numbers_ = 0, numbers_done_ = 0;
   std::vector<CanonicalTensor>* list_ = nullptr;
 };
@@ -333,8 +365,10 @@ std::shared_ptr<const Model> load_model(const std::filesystem::path& path, const
   auto model = std::make_shared<Model>();
   model->config = file.config();
   model->path = path;
+  if (file.packed() && !options.pack)
+    throw UsageError("{}: is a packed file, whose weights are in the kernels' order only; leave out --compute f32, or give the model that it was packed from", path.string());
   std::optional<Packer> packer;
-  if (options.pack) packer.emplace(options.threads ? options.threads : default_thread_count());
+  if (options.pack && !file.packed()) packer.emplace(options.threads ? options.threads : default_thread_count());
   Loader load(file, *model, options, packer ? &*packer : nullptr);
   load_tensors(load, *model);
   if (packer) model->storage.insert(model->storage.end(), packer->storage().begin(), packer->storage().end());
@@ -345,6 +379,7 @@ std::shared_ptr<const Model> load_model(const std::filesystem::path& path, const
         model->sites.push_back(site);
       }
   model->notes = file.unclaimed();
+  if (file.packed()) model->fingerprint = file.packed()->fingerprint();
   for (auto& bytes : file.storage()) model->storage.push_back(bytes);
   return model;
 }

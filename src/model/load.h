@@ -1,6 +1,7 @@
 // From a file or directory to a Model.
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 #include "base/progress.h"
@@ -8,11 +9,21 @@
 
 namespace moiety {
 
+// One matrix or vector ([n, 1], float32) of a model while it is loaded as stored.
+struct LoadedTensor {
+  std::string name;  // canonical, with its block
+  size_t element;    // which of a stack by expert or head
+  Matrix matrix;     // a vector's numbers live for the call only, a matrix as long as the model
+  bool vector;
+  bool kernel_order;  // is multiplied with, never read row by row
+};
+
 struct LoadOptions {
   bool check = false;  // look at every weight for NaN and infinity
   bool pack = false;   // weights in kernel order, for the fast products; else as stored, for the reference arithmetic in float32
   size_t threads = 0;  // for packing. 0: default_thread_count()
   OnProgress progress = {};  // in bytes of the files; Ctrl-C ends the work between two matrices
+  std::function<void(const LoadedTensor&)> visit = {};  // sees every tensor, in the loader's order
 };
 
 // A GGUF file (first shard of several is enough) or a Hugging Face directory.
