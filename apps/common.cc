@@ -24,7 +24,7 @@ void add_model_options(CLI::App& verb, ModelOptions& o) {
       ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}));
   verb.add_option("-c,--context", o.context, "positions of a sequence (default: the trained length, at most 4096)")->check(CLI::Range(1, 1 << 30));
   verb.add_option("--chunk", o.chunk, "prompt tokens computed at once; never changes a result (default 512)")->check(CLI::Range(1, 1 << 20));
-  verb.add_flag("--check", o.check, "look at every weight for NaN and infinity first");
+  verb.add_flag("--check", o.check, "look at every weight for NaN and infinity first; in a packed file, compare the checksums");
   verb.add_flag("--json", o.json, "one JSON document on stdout");
   CLI::App* v = &verb;
   verb.parse_complete_callback([v, &o] {

@@ -8,6 +8,7 @@
 
 #include "apps/verbs.h"
 #include "base/size.h"
+#include "kernels/panel.h"
 #include "model/checkpoint.h"
 #include "model/family.h"
 
@@ -22,7 +23,18 @@ struct SiteSummary {
   std::set<uint64_t> widths;
 };
 
-SiteSummary summarise(const Site& site) {
+// Of a packed file what the kernel order takes, of others what is stored.
+uint64_t bytes_in_file(const ExpertView& view, bool packed) {
+  if (!packed) return view.bytes();
+  uint64_t sum = 0;
+  for (const Part& part : view.parts) {
+    const Matrix& m = part.matrix;
+    sum += m.panels ? packed_bytes(m.type, m.rows, m.cols) : bytes_of(m.type, m.cols) * m.rows;
+  }
+  return sum;
+}
+
+SiteSummary summarise(const Site& site, bool packed) {
   SiteSummary out;
   std::vector<uint32_t> ids(site.bank->size());
   for (uint32_t e = 0; e < ids.size(); e++) ids[e] = e;
@@ -30,7 +42,7 @@ SiteSummary summarise(const Site& site) {
   for (size_t i; (i = lease->wait_any()) != Lease::none;) {
     const ExpertView& view = lease->view(i);
     out.kinds[std::string(expert_kind_name(view.kind))]++;
-    out.bytes += view.bytes();
+    out.bytes += bytes_in_file(view, packed);
     uint64_t count = 0;
     for (const Part& part : view.parts) {
       count += part.matrix.rows * part.matrix.cols;
@@ -79,7 +91,7 @@ json describe(const Model& model, const Checkpoint& file) {
   json experts = json::array();
   std::set<uint32_t> moe_layers;
   for (const Site* site : model.sites) {
-    const SiteSummary s = summarise(*site);
+    const SiteSummary s = summarise(*site, file.packed() != nullptr);
     expert_bytes += s.bytes;
     idle += s.elements_per_expert * (site->config->experts - std::min(site->config->experts, site->config->router.top_k));
     if (site->name.ends_with("ffn")) moe_layers.insert(site->layer);
@@ -101,6 +113,7 @@ json describe(const Model& model, const Checkpoint& file) {
   out["routing"] = model.sites.empty() ? "" : routing_of(model);
   out["parameters"] = {{"total", total}, {"active", active}};
   out["bytes"] = {{"total", total_bytes}, {"experts", expert_bytes}};
+  out["packed"] = file.packed() != nullptr;
   return out;
 }
 
@@ -109,6 +122,8 @@ void print_text(const json& d, const Checkpoint& file, bool tensors, bool expert
              d["layers"].get<int>(), d["moe_layers"].size(), d["d_model"].get<int>(), d["vocab"].get<int>(), d["context"].get<int>());
   fmt::print("parameters  {:.2f} M, {:.2f} M active per token\n", d["parameters"]["total"].get<double>() / 1e6, d["parameters"]["active"].get<double>() / 1e6);
   fmt::print("size        {}, experts {}\n", show_size(d["bytes"]["total"].get<uint64_t>()), show_size(d["bytes"]["experts"].get<uint64_t>()));
+  if (const PackedIndex* packed = file.packed())
+    fmt::print("packed      {} records in the kernels' order, {} parts with checksums (--check compares them)\n", packed->records(), packed->parts());
   if (const std::string routing = d["routing"].get<std::string>(); !routing.empty())
     fmt::print("routing     {}\n{}", routing, RoutingPolicy::parse(routing, true).explain());
   if (experts) {

@@ -206,7 +206,7 @@ std::optional<StoredMatrix> Checkpoint::find(const std::string& name, int block,
 
 std::vector<std::string> Checkpoint::unclaimed() const {
   std::vector<std::string> notes;
-  if (packed_) return notes;  // what was skipped then was named then
+  if (packed_) return packed_->check_all_found(), notes;  // what of its source was skipped was named then
   std::unordered_map<std::string, size_t> skipped;
   for (const Tensor& tensor : tensors()) {
     if (claimed_.contains(tensor.name) || tensor.count() == 0) continue;  // no shared experts: matrices without rows

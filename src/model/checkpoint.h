@@ -26,6 +26,7 @@ class Checkpoint {
   const Config& config() const { return config_; }
   // Of a packed file: where its matrices and vectors lie; null for others. It has no tensors that `find` and `type_of` could give.
   const PackedIndex* packed() const { return packed_ ? &*packed_ : nullptr; }
+  PackedIndex* packed() { return packed_ ? &*packed_ : nullptr; }
   const std::vector<Tensor>& tensors() const { return packed_ ? packed_->tensors() : is_gguf() ? gguf_->tensors() : hf_->tensors(); }
 
   // The i-th of `count` matrices that a canonical name stands for (experts, heads; 0 of 1 for plain matrices), where it lies.

@@ -11,6 +11,7 @@
 #include "formats/codec.h"
 #include "model/checkpoint.h"
 #include "model/family.h"
+#include "model/finite.h"
 #include "model/pack.h"
 
 namespace moiety {
@@ -42,7 +43,7 @@ class Loader {
     Matrix out{m->type, rows, cols, m->data, m->row_bytes};
     std::shared_ptr<std::vector<std::byte>> copy;
     if (!m->contiguous_rows || !m->uniform()) out = copied(*m, copy);
-    if (check_) check_finite(out, name, block);
+    if (check_) check_finite(out, 0, rows, place(name, block));
     if (rows > 0) mix(out.row(rows / 2), bytes_of(out.type, cols));
     if (order == Order::kernel && packer_) packer_->pack(out, !copy && file_->mapped(out.data));
     if (copy && out.data) model_.storage.push_back(copy);
@@ -112,9 +113,8 @@ class Loader {
   Matrix packed_matrix(const std::string& name, const BlockConfig* block, size_t i, size_t rows, size_t cols, Order order) {
     if (rows == 0 || cols == 0) return {TensorType::f32, rows, cols, nullptr, 0};
     const auto m = packed_->find(canonical_name(name, block_index(block)), i, rows, cols, check_);
-    if (!m) missing(name, block);
-    if (order == Order::rows && !m->data)
-      throw Error("{}: tensor {} is in the kernels' order, but is read row by row; the file is damaged", file_->path().string(), canonical_name(name, block_index(block)));
+    if (!m) missing(name, block, i);
+    if (order == Order::rows && !m->data) throw Error("{} is in the kernels' order, but is read row by row; the file is damaged", place(name, block));
     model_.weight_bytes += bytes_of(m->type, rows * cols);
     advance(rows * cols);
     return *m;
@@ -123,9 +123,8 @@ class Loader {
   void append_packed_vector(const std::string& name, const BlockConfig* block, size_t i, size_t n, std::vector<float>& out) {
     if (n == 0) return;
     const auto m = packed_->find(canonical_name(name, block_index(block)), i, n, 1, check_);
-    if (!m) missing(name, block);
-    if (m->type != TensorType::f32 || !m->data)
-      throw Error("{}: tensor {} is a vector and not in F32; the file is damaged", file_->path().string(), canonical_name(name, block_index(block)));
+    if (!m) missing(name, block, i);
+    if (m->type != TensorType::f32 || !m->data) throw Error("{} is a vector and not rows of F32; the file is damaged", place(name, block));
     const size_t begin = out.size();
     out.resize(begin + n);
     std::memcpy(out.data() + begin, m->data, n * sizeof(float));
@@ -151,7 +150,7 @@ class Loader {
     model_.weight_bytes += n * sizeof(float);
     mix(out.data() + begin, n * sizeof(float));
     const std::byte* bytes = reinterpret_cast<const std::byte*>(out.data() + begin);
-    if (check_) check_finite(Matrix{TensorType::f32, 1, n, bytes, 0}, name, block);
+    if (check_) check_finite(Matrix{TensorType::f32, 1, n, bytes, 0}, 0, 1, place(name, block));
     if (visit_) visit_({canonical_name(name, block_index(block)), i, {TensorType::f32, n, 1, bytes, sizeof(float)}, true, false});
   }
 
@@ -168,8 +167,13 @@ class Loader {
 
   int block_index(const BlockConfig* block) const { return block ? static_cast<int>(block - model_.config.blocks.data()) : -1; }
 
-  [[noreturn]] void missing(const std::string& name, const BlockConfig* block) {
-    throw Error("{}: tensor {} is missing", file_->path().string(), canonical_name(name, block_index(block)));
+  std::string place(const std::string& name, const BlockConfig* block) {
+    return fmt::format("{}: tensor {}", file_->path().string(), canonical_name(name, block_index(block)));
+  }
+
+  // `element`: which of a stack, where it is known.
+  [[noreturn]] void missing(const std::string& name, const BlockConfig* block, size_t element = 0) {
+    throw Error("{}{} is missing", place(name, block), element ? fmt::format(":{}", element) : "");
   }
 
   static Matrix copied(const StoredMatrix& m, std::shared_ptr<std::vector<std::byte>>& bytes) {
@@ -186,19 +190,8 @@ class Loader {
     return {m.type, m.rows, m.cols, bytes->data(), line};
   }
 
-  void check_finite(const Matrix& m, const std::string& name, const BlockConfig* block) {
-    std::vector<float> row(m.cols);
-    for (size_t r = 0; r < m.rows; r++) {
-      decode(m.type, m.row(r), row);
-      for (size_t c = 0; c < m.cols; c++)
-        if (!std::isfinite(row[c]))
-          throw Error("{}: tensor {} holds {} at row {}, column {}", file_->path().string(), canonical_name(name, block_index(block)),
-                      std::isnan(row[c]) ? "NaN" : "infinity", r, c);
-    }
-  }
-
   Checkpoint* file_;
-  const PackedIndex* packed_ = nullptr;
+  PackedIndex* packed_ = nullptr;
   Model& model_;
   bool check_, look_only_ = false;
   Packer* packer_ = nullptr;

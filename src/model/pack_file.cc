@@ -2,6 +2,7 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -11,6 +12,7 @@
 #include "kernels/panel.h"
 #include "model/config_gguf.h"
 #include "model/convert.h"
+#include "model/finite.h"
 #include "model/load.h"
 
 namespace moiety {
@@ -20,7 +22,7 @@ struct Source {  // of a part
   Matrix matrix;
   std::vector<float> vector;  // its numbers, where it is one
 
-  const std::byte* row(size_t r) const { return vector.empty() ? matrix.row(r) : reinterpret_cast<const std::byte*>(vector.data() + r); }
+  Matrix rows() const { return vector.empty() ? matrix : Matrix{TensorType::f32, vector.size(), 1, reinterpret_cast<const std::byte*>(vector.data()), sizeof(float)}; }
 };
 
 struct Record {
@@ -58,10 +60,10 @@ class PackedWriter {
   PackedWriter(const Checkpoint& in, const PackOptions& options) : in_(in), o_(options), workers_(options.threads ? options.threads : default_thread_count()) {}
 
   PackReport run(const std::filesystem::path& out) {
-    if (in_.packed()) throw UsageError("{}: is packed already; copy it", in_.path().string());
+    if (in_.packed()) throw UsageError("{}: is packed already; copy it, or give the model that it was packed from", in_.path().string());
     check_output(in_, out, false);
     LoadOptions load;
-    load.check = true;
+    load.progress = o_.reading;
     load.visit = [this](const LoadedTensor& t) { add(t); };
     const auto model = load_model(in_.path(), load);
     report_.notes = model->notes;
@@ -74,12 +76,16 @@ class PackedWriter {
     write_gguf(out, metadata, planned());
     report_.records = records_.size();
     report_.parts = parts_.size();
+    report_.bytes = std::filesystem::file_size(out);
     return report_;
   }
 
  private:
   void add(const LoadedTensor& t) {
     if (t.matrix.rows == 0 || t.matrix.cols == 0) return;
+    if (!can_be_packed(t.matrix.type))
+      throw Error("{}: tensor {} is of type {}, which a packed file does not hold; convert the model first (`moiety convert --type f16`)", in_.path().string(), t.name,
+                  type_info(t.matrix.type).name);
     const bool panels = t.kernel_order && has_panels(t.matrix.type);
     if (t.kernel_order && !panels && t.name == "output.weight" && in_.config().tied_output) return;  // the embedding's rows serve
     const std::string name = record_of(t);
@@ -91,7 +97,7 @@ class PackedWriter {
     const uint64_t bytes = part_bytes(t.matrix.type, order, t.matrix.rows, t.matrix.cols);
     record.parts.push_back(parts_.size());
     record.bytes = offset + bytes;
-    report_.bytes += bytes;
+    weight_bytes_ += bytes;
     report_.parts_in_rows += !panels;
     parts_.push_back({t.name, static_cast<uint32_t>(t.element), name, t.matrix.type, order, t.matrix.rows, t.matrix.cols, offset, bytes});
     sources_.push_back({t.matrix, {}});
@@ -124,22 +130,29 @@ class PackedWriter {
     for (size_t i : record.parts) {
       const PackedPart& part = parts_[i];
       const std::span<std::byte> out = bytes.subspan(part.offset, part.bytes);
-      if (part.order == PartOrder::panels) fill_panels(sources_[i].matrix, out);
-      else {
-        const size_t line = bytes_of(part.type, part.cols);
-        for (size_t r = 0; r < part.rows; r++) std::memcpy(out.data() + r * line, sources_[i].row(r), line);
-      }
+      fill_part(part, sources_[i].rows(), out);
       checksums_[i] = XXH3_64bits(out.data(), out.size());
       done_ += part.bytes;
-      if (o_.progress) o_.progress(done_, report_.bytes);
+      if (o_.writing) o_.writing(done_, weight_bytes_);
     }
   }
 
-  void fill_panels(const Matrix& m, std::span<std::byte> out) {
-    const size_t bytes = panel_bytes(m.type, m.cols);
+  void fill_part(const PackedPart& part, const Matrix& m, std::span<std::byte> out) {
+    const std::string place = fmt::format("{}: tensor {}", in_.path().string(), part.name);
+    const size_t bytes = part.order == PartOrder::panels ? panel_bytes(m.type, m.cols) : bytes_of(m.type, m.cols) * panel_rows;
     workers_.run(panels(m.rows), 4, [&](size_t begin, size_t end, size_t) {
-      for (size_t p = begin; p < end; p++) pack_panel(m, p, out.subspan(p * bytes, bytes));
+      check_finite(m, begin * panel_rows, std::min<size_t>(end * panel_rows, m.rows), place);
+      for (size_t p = begin; p < end; p++) {
+        if (part.order == PartOrder::panels) pack_panel(m, p, out.subspan(p * bytes, bytes));
+        else copy_rows(m, p * panel_rows, out.subspan(p * bytes));
+      }
     });
+  }
+
+  // As many rows as a panel has.
+  static void copy_rows(const Matrix& m, size_t first, std::span<std::byte> out) {
+    const size_t line = bytes_of(m.type, m.cols);
+    for (size_t r = first; r < std::min(first + panel_rows, m.rows); r++) std::memcpy(out.data() + (r - first) * line, m.row(r), line);
   }
 
   const Checkpoint& in_;
@@ -151,7 +164,7 @@ class PackedWriter {
   std::vector<Record> records_;
   std::unordered_map<std::string, size_t> by_name_;
   PackReport report_;
-  uint64_t done_ = 0;
+  uint64_t weight_bytes_ = 0, done_ = 0;
 };
 
 }  // namespace

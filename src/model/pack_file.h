@@ -11,13 +11,14 @@ namespace moiety {
 
 struct PackOptions {
   size_t threads = 0;  // 0: default_thread_count()
-  OnProgress progress = {};  // in bytes of the new file
+  OnProgress reading = {};  // in bytes of the source, where it has to be decoded first
+  OnProgress writing = {};  // in bytes of the new file
   std::function<void(Metadata&)> edit_metadata = {};  // of a Hugging Face source: tokenizer and whatever else joins the keys
 };
 
 struct PackReport {
   size_t records = 0, parts = 0, parts_in_rows = 0;  // the last: what has no kernel order
-  uint64_t bytes = 0;
+  uint64_t bytes = 0;              // of the file
   std::vector<std::string> notes;  // what of the source was skipped
 };
 
