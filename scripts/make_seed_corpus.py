@@ -21,7 +21,7 @@ def text(s):
     return struct.pack("<Q", len(s)) + s.encode()
 
 
-def gguf(keys, tensors=()):
+def gguf(keys, tensors=(), alignment=32):
     """A GGUF file of keys {name: value} and tensors (name, shape, type, bytes)."""
     kinds = {bool: (7, "?"), int: (4, "I"), float: (6, "f")}
 
@@ -41,10 +41,10 @@ def gguf(keys, tensors=()):
         out += text(name) + value(v)
     data = b""
     for name, shape, kind, content in tensors:
-        data += b"\0" * (-len(data) % 32)
+        data += b"\0" * (-len(data) % alignment)
         out += text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, len(data))
         data += content
-    return out + b"\0" * (-len(out) % 32) + data
+    return out + b"\0" * (-len(out) % alignment) + data
 
 
 def fields(*entries):
@@ -85,6 +85,22 @@ for name, keys in architectures.items():
                             [embedding, ("blk.1.attn_q.weight", (4, 4), 1, bytes(32)), ("output.weight", (32, 1), 8, bytes(34))]))
 seed("gguf", "own", gguf({"general.architecture": "moiety-x", "moiety.config": (ROOT / "tests/fixtures/jetmoe/config.json").read_text()}, [embedding]))
 seed("gguf", "split", gguf({"general.architecture": "llama", "split.count": 1, "split.no": 0, "general.alignment": 64, "list": ["a", "bc"], "flags": [True, False]}))
+
+# Packed files: matrices in rows; experts of a gate in panels and an up in rows.
+def packed(parts, records, **keys):
+    """Parts (name, element, record, type, order, rows, cols, offset, bytes) in records (name, type, shape, bytes)."""
+    lists = dict(zip(("names", "elements", "records", "types", "orders", "rows", "cols", "offsets", "bytes"), map(list, zip(*parts))))
+    checksums = ("moiety.pack.checksums", (len(parts),), 27, bytes(8 * len(parts)))
+    own = {f"moiety.pack.{key}": value for key, value in {"version": 1, **lists, **keys}.items()}
+    return gguf({"general.architecture": "llama", "general.alignment": 4096, **own}, [(name, shape, kind, content) for name, kind, shape, content in records] + [checksums], 4096)
+
+
+seed("packed_index", "rows", packed([("token_embd.weight", 0, "token_embd.weight", 0, 0, 8, 4, 0, 128), ("output_norm.weight", 0, "output_norm.weight", 0, 0, 4, 1, 0, 16)],
+                                    [("token_embd.weight", 0, (4, 8), bytes(128)), ("output_norm.weight", 0, (4,), bytes(16))], fingerprint=7, tied_output=True))
+gate, up = ("blk.0.ffn_gate_exps.weight", "blk.0.ffn_up_exps.weight")
+seed("packed_index", "experts", packed([(name, e, f"blk.0.ffn.expert.{e}", kind, order, 2, 32, at, size) for e in range(2)
+                                        for name, kind, order, at, size in [(gate, 8, 1, 0, 544), (up, 2, 0, 576, 36)]],
+                                       [(f"blk.0.ffn.expert.{e}", 24, (612,), bytes(612)) for e in range(2)], rope_interleaved=False))
 
 pieces = ["<unk>", "<s>", "</s>", *[f"<0x{b:02X}>" for b in range(256)], "\u2581", "H", "e", "l", "o", "He", "ll", "\u2581w"]
 types = [2, 3, 3] + [6] * 256 + [1] * 8
