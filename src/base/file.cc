@@ -37,6 +37,10 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 
+void MappedFile::want_huge_pages() const {
+  if (data_) ::madvise(const_cast<std::byte*>(data_), size_, MADV_HUGEPAGE);  // advice: other systems go on with small ones
+}
+
 MappedFile::~MappedFile() {
   if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
 }
@@ -63,9 +67,9 @@ void AtomicFile::fail(const char* what) {
   throw Error("{}: {}: {}; nothing was left behind", path_.string(), what, std::strerror(errno));
 }
 
-void AtomicFile::flush() {
+void AtomicFile::flush(size_t bytes) {
   const char* data = buffer_.data();
-  size_t left = buffer_.size();
+  size_t left = bytes;
   while (left > 0) {
     const ssize_t n = ::write(descriptor_, data, left);
     if (n < 0 && errno == EINTR) continue;
@@ -73,13 +77,14 @@ void AtomicFile::flush() {
     data += n;
     left -= static_cast<size_t>(n);
   }
-  buffer_.clear();
+  buffer_.erase(0, bytes);
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
   offset_ += bytes.size();
   buffer_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (buffer_.size() >= size_t{4} << 20) flush();
+  constexpr size_t piece = size_t{4} << 20;  // at multiples of itself, so that the system keeps the file in large pages
+  if (buffer_.size() >= piece) flush(buffer_.size() / piece * piece);
 }
 
 void AtomicFile::pad_to(uint64_t offset) {
@@ -88,7 +93,7 @@ void AtomicFile::pad_to(uint64_t offset) {
 
 void AtomicFile::close() {
   if (descriptor_ < 0) return;
-  flush();
+  flush(buffer_.size());
   if (::fsync(descriptor_) != 0) fail("flushing failed");
   if (::close(std::exchange(descriptor_, -1)) != 0) fail("closing failed");
 }

@@ -16,6 +16,8 @@ class MappedFile {
   MappedFile& operator=(MappedFile&& other) = delete;
   ~MappedFile();
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  // For a file that stays mapped and is read again and again: pages of 2 MiB where the file system has them, read from disk as such.
+  void want_huge_pages() const;
 
  private:
   const std::byte* data_ = nullptr;
@@ -42,7 +44,7 @@ class AtomicFile {
   bool committed_ = false;
   uint64_t offset_ = 0;
   std::string buffer_;
-  void flush();
+  void flush(size_t bytes);
 };
 
 std::string read_text_file(const std::filesystem::path& path);

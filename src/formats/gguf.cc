@@ -71,6 +71,11 @@ void GgufFile::index() {
   for (size_t i = 0; i < tensors_.size(); i++) by_name_.emplace(tensors_[i].name, i);
 }
 
+void GgufFile::want_huge_pages() const {
+  if (!mapping_) return;
+  for (const MappedFile& file : *mapping_) file.want_huge_pages();
+}
+
 const Tensor* GgufFile::find(std::string_view name) const {
   const auto found = by_name_.find(name);
   return found == by_name_.end() ? nullptr : &tensors_[found->second];

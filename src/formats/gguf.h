@@ -13,6 +13,8 @@
 
 namespace moiety {
 
+class MappedFile;
+
 class GgufFile {
  public:
   GgufFile(GgufFile&&) = default;  // keeps the names where they are; a copy would not
@@ -28,6 +30,7 @@ class GgufFile {
   const Metadata& metadata() const { return metadata_; }
   const std::vector<Tensor>& tensors() const { return tensors_; }
   const Tensor* find(std::string_view name) const;
+  void want_huge_pages() const;  // as MappedFile
 
  private:
   GgufFile() = default;
@@ -38,7 +41,7 @@ class GgufFile {
   Metadata metadata_;
   std::vector<Tensor> tensors_;
   std::unordered_map<std::string_view, size_t> by_name_;  // views of the tensors' names
-  std::shared_ptr<void> mapping_;
+  std::shared_ptr<std::vector<MappedFile>> mapping_;  // none if the bytes are the caller's
 };
 
 // A tensor to be written: its place is planned first, its bytes are asked for when their turn comes.

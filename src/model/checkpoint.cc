@@ -73,8 +73,10 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
     out.config_ = read_gguf_config(*out.gguf_);
     out.packed_ = PackedIndex::read(*out.gguf_);
     if (!out.packed_) names = gguf_names(out.config_);
-    else
+    else {
+      out.gguf_->want_huge_pages();
       for (Rope& rope : out.config_.ropes) rope.interleaved = out.packed_->rope_interleaved();
+    }
   }
   for (TensorName& name : names) out.names_[name.canonical].push_back(std::move(name));
   for (const Tensor& tensor : out.tensors()) out.by_name_.emplace(tensor.name, &tensor);
