@@ -12,7 +12,7 @@ constexpr size_t max_work = 20'000'000, max_depth = 400, max_items = 2'000'000;
 
 // The shape of a value without what lies deeper.
 size_t size_of(const V& v) {
-  return v.items ? v.items->size() : v.pairs ? v.pairs->size() : v.text.size() / 16;
+  return v.items ? v.items->size() : v.pairs ? v.pairs->size() : v.text.size() / 4;
 }
 
 }  // namespace
@@ -47,6 +47,7 @@ TemplateCall TemplateEvaluator::arguments(const TemplateNode& n, const Scope& sc
     const V value = evaluate(*child.target, scope);
     if (child.text == "*") {
       for (const V& item : at_line(child, [&] { return iterate(value); })) out.positional.push_back(item);
+      charge(n, out.positional.size());
     } else {
       if (!value.is(Type::dict)) fail(child, fmt::format("argument after ** must be a mapping, not {}", value.type_name()));
       for (const auto& [key, item] : *value.pairs) out.named.emplace_back(key.str(), item);
@@ -60,7 +61,9 @@ TemplateCall TemplateEvaluator::arguments(const TemplateNode& n, const Scope& sc
 void TemplateEvaluator::charge_filter(const TemplateNode& n, const V& value) {
   constexpr std::string_view at_once[] = {"length", "count", "first", "last", "default", "d"};
   constexpr std::string_view one_level[] = {"list", "items", "map", "select", "reject", "selectattr", "rejectattr", "reverse", "batch"};
+  constexpr std::string_view by_character[] = {"join", "list", "map", "select", "reject", "reverse", "batch", "slice", "sort", "unique", "sum", "min", "max"};
   if (std::ranges::count(at_once, n.text)) return;
+  if (value.is(Type::string) && std::ranges::count(by_character, n.text)) charge(n, value.text.size());
   if (std::ranges::count(one_level, n.text)) charge(n, size_of(value));
   else charge_walk(n, value);
   if (n.text == "sort" || n.text == "dictsort" || n.text == "unique") charge(n, 16 * size_of(value));

@@ -296,6 +296,10 @@ V word_count(const V& v) {
 }
 
 V first_or_last(const V& v, bool first) {
+  if (v.is(Type::string)) {
+    const auto points = code_points(v.text);
+    return points.empty() ? V::undefined("") : V::of(std::string(first ? points.front() : points.back()));
+  }
   const Values copy = v.is(Type::list) ? Values() : iterate(v);
   const Values& items = v.is(Type::list) ? *v.items : copy;
   return items.empty() ? V::undefined("") : first ? items.front() : items.back();

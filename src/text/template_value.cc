@@ -421,8 +421,10 @@ Values iterate(const V& v) {
       return keys;
     }
     case Type::string: {
+      const auto points = code_points(v.text);
+      if (points.size() > template_max_characters) throw Error("takes a text of {} characters apart: too much", points.size());
       Values out;
-      for (std::string_view point : code_points(v.text)) out.push_back(V::of(std::string(point)));
+      for (std::string_view point : points) out.push_back(V::of(std::string(point)));
       return out;
     }
     case Type::undefined: return {};

@@ -66,6 +66,8 @@ bool contains(const TemplateValue& container, const TemplateValue& item);
 
 // What a template may make: bytes of text, items of a list (as Python's sandbox has it for range), lists within lists.
 inline constexpr size_t template_max_output = size_t{16} << 20;
+// Characters of a text that is taken apart into them.
+inline constexpr size_t template_max_characters = 1'000'000;
 inline constexpr long long template_max_items = 100'000;
 inline constexpr int template_max_nesting = 200;
 // + - * / // % ** of two values.
