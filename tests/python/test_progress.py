@@ -20,7 +20,8 @@ def work(tmp_path_factory):
     subprocess.run([sys.executable, ROOT / "scripts/make_tiny_moe.py", folder / "tiny"], check=True)
     (folder / "text.txt").write_text("abcdefgh" * (TOKENS // 8))
     (folder / "ids.json").write_text(json.dumps([[1] * 5000] * (TOKENS // 5000)))
-    (folder / "choices.jsonl").write_text((json.dumps({"query": "a" * 400, "choices": ["b", "c"], "gold": 0}) + "\n") * (TOKENS // 800))
+    questions = ({"query": chr(97 + i % 26) * 400, "choices": ["b", "c"], "gold": 0} for i in range(TOKENS // 400))  # none begins as the one before it
+    (folder / "choices.jsonl").write_text("".join(json.dumps(q) + "\n" for q in questions))
     return folder
 
 
