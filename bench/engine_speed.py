@@ -43,6 +43,7 @@ class Engine:
         if ik:
             lib = os.environ.get("IK_LIB") or folder_of("ik_llama_cpp") / "lib/libllama.so"
             c.CDLL(str(pathlib.Path(lib).with_name("libggml.so")), mode=c.RTLD_GLOBAL)
+            os.environ["IK_LLAMA_CPP_LIB_PATH"] = str(lib)  # that the package opens the same and no second one beside it
         else:
             lib = os.environ.get("LLAMA_LIB") or next(folder_of("xllamacpp").glob("xllamacpp*.so"))
         self.lib = c.CDLL(str(lib), mode=c.RTLD_GLOBAL)

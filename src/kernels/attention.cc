@@ -320,7 +320,9 @@ namespace {
 // As many queries in each as fit, but tiles enough for all workers: of a prompt many rows, of a single row several key heads, or, where there is
 // but one, a part of its group.
 std::vector<AttentionTile> tiles_of(const AttentionShape& shape, std::span<const AttentionRow> rows, size_t workers) {
-  const size_t group = shape.heads / shape.kv_heads, wanted = 2 * workers;
+  const size_t group = shape.heads / shape.kv_heads;
+  // Wide pieces of a single row's cache are read faster than narrow ones.
+  const size_t wanted = rows.size() == 1 && shape.kv_heads % workers == 0 ? workers : 2 * workers;
   const size_t parts = std::clamp((wanted + rows.size() * shape.kv_heads - 1) / (rows.size() * shape.kv_heads), (group + queries_together - 1) / queries_together, group);
   const size_t heads = (group + parts - 1) / parts, together = std::max<size_t>(1, queries_together / heads);
   std::vector<AttentionTile> out;
