@@ -162,18 +162,20 @@ template <class V, class Work, int T>
   if constexpr (V::lanes == 8) Work::template half<T, 1>(panel, cols, x, out);
 }
 
+template <class V, class Work, int rows>
+void multiply_rest(const std::byte* panel, size_t cols, const void* const* x, size_t tokens, float (*out)[panel_rows]) {
+  if constexpr (rows > 0) {
+    if (tokens == rows) rows_together<V, Work, rows>(panel, cols, x, out);
+    else multiply_rest<V, Work, rows - 1>(panel, cols, x, tokens, out);
+  }
+}
+
 // The more rows share a panel's unpacking the better; how many there are changes no sum.
 template <class V, class Work, int most>
 void multiply(const std::byte* panel, size_t cols, const void* const* x, size_t tokens, float (*out)[panel_rows]) {
   size_t t = 0;
   for (; t + most <= tokens; t += most) rows_together<V, Work, most>(panel, cols, x + t, out + t);
-  if constexpr (most > 4) {
-    if (t + 4 <= tokens) rows_together<V, Work, 4>(panel, cols, x + t, out + t), t += 4;
-  }
-  if constexpr (most > 2) {
-    if (t + 2 <= tokens) rows_together<V, Work, 2>(panel, cols, x + t, out + t), t += 2;
-  }
-  for (; t < tokens; t++) rows_together<V, Work, 1>(panel, cols, x + t, out + t);
+  multiply_rest<V, Work, most - 1>(panel, cols, x + t, tokens - t, out + t);
 }
 
 // Sums enough to hide an instruction's latency. What they add up to is of no use, which the compiler must not see.
