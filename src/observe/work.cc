@@ -42,6 +42,12 @@ void WorkCounter::routed(const Site& site, std::span<const StepRow> rows, ConstR
 }
 
 void WorkCounter::block_ran(const Block& block, std::span<const StepRow> rows, ConstRows, ConstRows) {
+  for (size_t r = 0; r < rows.size(); r++) {
+    if (r + 1 < rows.size() && rows[r + 1].sequence == rows[r].sequence) continue;
+    const BlockState& state = rows[r].sequence->blocks[block.index];
+    const auto [first, last] = visible(*block.config, rows[r].position);
+    bytes_read_ += static_cast<double>(state.keys.size() + state.values.size()) * static_cast<double>(last - first) / static_cast<double>(rows[r].position + 1);
+  }
   if (block.index > 0) return;  // once a step
   bytes_read_ += dense_bytes_;
   active_bytes_ += dense_bytes_ * static_cast<double>(rows.size());

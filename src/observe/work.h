@@ -1,4 +1,4 @@
-// What a run costs: weight bytes that are read, and multiplications. Attention over the cache is not counted.
+// What a run costs: bytes of weights and caches that are read, and multiplications but for those of attention.
 #pragma once
 #include "observe/load.h"
 
@@ -12,7 +12,8 @@ class WorkCounter : public Observer {
   void routed(const Site& site, std::span<const StepRow> rows, ConstRows features, ConstRows scores, const RoutingPlan& plan) override;
   void block_ran(const Block& block, std::span<const StepRow> rows, ConstRows before, ConstRows after) override;
 
-  double bytes_read() const { return bytes_read_; }      // every weight once a step, of experts those that some row chose
+  // Every weight once a step, of experts those that some row chose, and of each sequence the cached rows that its last row sees.
+  double bytes_read() const { return bytes_read_; }
   double active_bytes() const { return active_bytes_; }  // over all tokens: weights that the token used
   double macs() const { return macs_; }
 

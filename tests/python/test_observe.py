@@ -221,6 +221,12 @@ def test_bench_keys(moiety):
     size = {n: elements(s) * (4 if len(s) == 1 else 2) for n, (s, _) in stored.items()}
     routed = sum(b for n, b in size.items() if ROUTED.search(n))
     assert tests[1]["active_bytes_per_token"] == sum(size.values()) - routed * 6 // 8 - size["model.embed_tokens.weight"]
+    # Generated one by one, a token reads its weights and the rows that are cached so far: 10 and itself, and so on.
+    [deep] = json.loads(run(moiety, "bench", FIXTURES / "mixtral", "-p", 0, "-n", 4, "-d", 10, "-r", 1, "--json"))
+    c = json.loads((FIXTURES / "mixtral/config.json").read_text())
+    row = c["num_hidden_layers"] * 2 * c["num_key_value_heads"] * (c.get("head_dim") or c["hidden_size"] // c["num_attention_heads"]) * 2
+    read = deep["read_gb_per_s"] * 1e9 / deep["tokens_per_s"]["median"]
+    assert math.isclose(read, deep["active_bytes_per_token"] + row * (11 + 12 + 13 + 14) / 4, rel_tol=1e-9)
     only = json.loads(run(moiety, "bench", FIXTURES / "mixtral", "-p", 0, "-n", 2, "-r", 1, "--json"))
     assert [t["test"] for t in only] == ["tg2"]
 
