@@ -136,7 +136,12 @@ def main():
     parser.add_argument("model")
     for short, name, value in [("-p", "prompt", 0), ("-n", "generate", 0), ("-b", "batch", 1), ("-d", "depth", 0), ("-t", "threads", 2), ("-r", "repeats", 3)]:
         parser.add_argument(short, "--" + name, type=int, default=value)
+    parser.add_argument("--start", action="store_true", help="print the seconds from loading to the first token instead")
     o = parser.parse_args()
+    if o.start:
+        begin = time.perf_counter()
+        Engine(o.engine, o.model, o.threads, 512, 1).run([(0, 0, True)])
+        return print(time.perf_counter() - begin)
     engine = Engine(o.engine, o.model, o.threads, max(512, (o.depth + max(o.prompt, o.generate) + 8) * o.batch), o.batch)
     warm_up = argparse.Namespace(batch=1, depth=0, prompt=16, generate=0)
     measure(engine, warm_up)
