@@ -119,15 +119,15 @@ TEST_F(Panels, FullCodesDoNotOverflow) {
           const size_t cols = block_of(type);
           Packed w = packed(type, 16, cols, random_);
           std::vector<float> one_row(cols);
-          const size_t size = type_info(type).block_bytes;
+          const size_t size = type_info(type).block_bytes, kept = std::min<size_t>(4, size - scale_at(type));  // d and, where there is one, the minimum's
           for (size_t at = 0; at < w.stored.size(); at += size) {
             uint16_t scale[2];
-            std::memcpy(scale, w.stored.data() + at + scale_at(type), 4);
+            std::memcpy(scale, w.stored.data() + at + scale_at(type), kept);
             const std::byte exponent = w.stored[at];
             std::memset(w.stored.data() + at, fill, size);
             if (type == TensorType::mxfp4) w.stored[at] = exponent;
             else if (type == TensorType::iq1_m) set_scale(type, w.stored.data() + at, 0x2400);
-            else if (type != TensorType::nvfp4) std::memcpy(w.stored.data() + at + scale_at(type), scale, scale_at(type) + 4 <= size ? 4 : 2);
+            else if (type != TensorType::nvfp4) std::memcpy(w.stored.data() + at + scale_at(type), scale, kept);
           }
           w.panels = packed_again(w);
           w.matrix.panels = w.panels.data();
