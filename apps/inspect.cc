@@ -8,9 +8,9 @@
 
 #include "apps/verbs.h"
 #include "base/size.h"
-#include "kernels/panel.h"
 #include "model/checkpoint.h"
 #include "model/family.h"
+#include "model/packed_index.h"
 
 namespace moiety {
 namespace {
@@ -29,7 +29,7 @@ uint64_t bytes_in_file(const ExpertView& view, bool packed) {
   uint64_t sum = 0;
   for (const Part& part : view.parts) {
     const Matrix& m = part.matrix;
-    sum += m.panels ? packed_bytes(m.type, m.rows, m.cols) : bytes_of(m.type, m.cols) * m.rows;
+    sum += part_bytes(m.type, m.panels ? PartOrder::panels : PartOrder::rows, m.rows, m.cols);
   }
   return sum;
 }

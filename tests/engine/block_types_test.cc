@@ -6,7 +6,7 @@
 
 #include "formats/codec.h"
 #include "formats/gguf.h"
-#include "tests/engine/fixture.h"
+#include "tests/engine/packed.h"
 #include "tests/kernels/random_blocks.h"
 
 namespace moiety {
@@ -74,24 +74,6 @@ void write_model(const std::filesystem::path& path, TensorType type, uint32_t to
     floats(b + "ffn_gate_inp_shexp.weight", {256}, 0, 0.06f);
   }
   write_gguf(path, keys, tensors);
-}
-
-std::vector<float> run(const std::shared_ptr<const Model>& model, const std::vector<int32_t>& ids, size_t threads, size_t chunk, Observer* observer = nullptr) {
-  SessionOptions options = exact();
-  options.threads = threads, options.chunk = chunk;
-  Session session(model, options);
-  const Append append{session.add_sequence(), ids, WantLogits::all};
-  return session.evaluate({&append, 1}, observer)[0];
-}
-
-struct Watcher : Observer {  // makes experts run one by one
-  bool watches_experts() const override { return true; }
-};
-
-std::shared_ptr<const Model> load(const std::filesystem::path& path, bool pack) {
-  LoadOptions options;
-  options.pack = pack;
-  return load_model(path, options);
 }
 
 class BlockTypes : public testing::TestWithParam<TensorType> {

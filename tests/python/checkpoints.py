@@ -4,10 +4,26 @@ import pathlib
 import struct
 import subprocess
 
+import gguf
 import numpy as np
 from conftest import ROOT
 
 FIXTURES = ROOT / "tests/fixtures"
+
+
+def copy_gguf(source, target, leave_out=(), **writing):
+    """Writes the same keys, but for some, and the same tensors anew; `writing` goes to the writer (split_max_tensors=...)."""
+    reader = gguf.GGUFReader(source)
+    writer = gguf.GGUFWriter(target, reader.fields["general.architecture"].contents(), **writing)
+    for key, field in reader.fields.items():
+        if not key.startswith("GGUF.") and key not in ("general.architecture", *leave_out):
+            writer.add_key_value(key, field.contents(), field.types[0], sub_type=field.types[-1] if len(field.types) > 1 else None)
+    for t in reader.tensors:
+        writer.add_tensor(t.name, t.data, raw_dtype=t.tensor_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
 
 
 def read_tensors(folder):

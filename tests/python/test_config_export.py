@@ -2,8 +2,8 @@
 import json
 import subprocess
 
-import gguf
 import pytest
+from checkpoints import copy_gguf
 from conftest import ROOT
 
 FIXTURES = ROOT / "tests/fixtures"
@@ -22,17 +22,7 @@ KEYS = {
 
 
 def without_own_keys(source, target):
-    reader = gguf.GGUFReader(source)
-    writer = gguf.GGUFWriter(target, reader.fields["general.architecture"].contents())
-    for key, field in reader.fields.items():
-        if not key.startswith("GGUF.") and key not in ("general.architecture", "moiety.config"):
-            writer.add_key_value(key, field.contents(), field.types[0], sub_type=field.types[-1] if len(field.types) > 1 else None)
-    for t in reader.tensors:
-        writer.add_tensor(t.name, t.data, raw_dtype=t.tensor_type)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    copy_gguf(source, target, leave_out=["moiety.config"])
 
 
 @pytest.mark.parametrize("name", KEYS)

@@ -12,6 +12,7 @@ import time
 import gguf
 import numpy as np
 import pytest
+from checkpoints import copy_gguf
 from conftest import ROOT
 from small_models import write_model
 
@@ -127,17 +128,7 @@ def q4_k_panels(content, rows, cols):
 
 
 def split(whole, folder):
-    reader = gguf.GGUFReader(whole)
-    writer = gguf.GGUFWriter(folder / "split.gguf", reader.fields["general.architecture"].contents(), split_max_tensors=9)
-    for key, field in reader.fields.items():
-        if not key.startswith("GGUF.") and key != "general.architecture":
-            writer.add_key_value(key, field.contents(), field.types[0], sub_type=field.types[-1] if len(field.types) > 1 else None)
-    for t in reader.tensors:
-        writer.add_tensor(t.name, t.data, raw_dtype=t.tensor_type)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    copy_gguf(whole, folder / "split.gguf", split_max_tensors=9)
     return sorted(folder.glob("split-*.gguf"))
 
 
