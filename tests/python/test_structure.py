@@ -7,6 +7,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BELOW = {"base": set()}
 BELOW["formats"] = {"base"}
 BELOW["text"] = BELOW["kernels"] = {"base", "formats"}
+BELOW["data"] = {"base", "formats", "text"}
 BELOW["experts"] = BELOW["kernels"] | {"kernels"}
 BELOW["routing"] = {"base"}
 BELOW["model"] = BELOW["experts"] | {"experts", "routing"}
