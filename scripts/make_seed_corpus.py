@@ -131,6 +131,20 @@ with zipfile.ZipFile(archive, "w") as trace:
         trace.writestr(zipfile.ZipInfo(name + ".npy"), npy(descr, shape, struct.pack(f"<{count}i", *range(count))))
 seed("npz", "trace", archive.getvalue())
 
+def token_file(wide, documents, separator):
+    """A token file without its checksum, which the fuzzer adds: documents (ids, bytes of text) in a domain each."""
+    ids = [i for d, _ in documents for i in d]
+    pad = lambda b: b + b"\0" * (-len(b) % 8)
+    starts = [sum(len(d) for d, _ in documents[:i]) for i in range(len(documents))]
+    table = b"".join(struct.pack("<4Q", start, size, 77 * i, i) for i, (start, (_, size)) in enumerate(zip(starts, documents)))
+    names = b"".join(b"domain%d\0" % i for i in range(len(documents)))
+    return (b"MOIETYT1" + struct.pack("<2I2Q", 4 if wide else 2, 70000 if wide else 16, 5, 6) + pad(struct.pack(f"<{len(ids)}{'I' if wide else 'H'}", *ids)) + table
+            + pad(names) + struct.pack("<4Q", len(ids), len(documents), len(names), separator))
+
+
+seed("token_file", "narrow", token_file(False, [([0, 1, 2, 3, 4, 5], 9), ([0, 7], 1), ([0, 8, 9, 10, 11, 12, 13], 20)], 1))
+seed("token_file", "wide", token_file(True, [([1, 2, 69999, 3, 4, 5], 9), ([1, 2, 8, 9, 10], 20)], 2))
+
 generation = b"\0" + json.dumps({"eos_token_id": [1, 2], "bos_token_id": 1, "temperature": 0.7}).encode()
 for config in sorted((ROOT / "tests/fixtures").glob("*/config.json")):
     seed("config", config.parent.name, config.read_bytes() + generation)
