@@ -58,6 +58,11 @@ fixtures:  ## makes tests/fixtures anew, with torch and transformers in an envir
 	@scripts/setup.sh fixtures
 	@build/venv-fixtures/bin/python scripts/make_fixtures.py --out tests/fixtures
 
+corpus:  ## text for training in eight domains out of Debian packages, and a tokenizer for it: build/corpus
+	@scripts/setup.sh test
+	@python3 scripts/make_corpus.py --out build/corpus/text --packages build/corpus/deb
+	@build/venv/bin/python scripts/train_tokenizer.py build/corpus/text --out build/corpus/tokenizer --vocabulary 4096
+
 install: all  ## PREFIX/bin/moiety, man page, completion
 	install -D build/moiety $(DESTDIR)$(PREFIX)/bin/moiety
 	build/moiety man > build/moiety.1 && install -D -m 644 build/moiety.1 $(DESTDIR)$(PREFIX)/share/man/man1/moiety.1
@@ -68,4 +73,4 @@ install: all  ## PREFIX/bin/moiety, man page, completion
 clean:
 	rm -rf build build-sanitize build-tsan
 
-.PHONY: help all demo test asan tsan fuzz fuzz-smoke bench bench-peers fixtures install clean
+.PHONY: help all demo test asan tsan fuzz fuzz-smoke bench bench-peers fixtures corpus install clean
