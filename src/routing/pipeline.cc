@@ -10,24 +10,26 @@ namespace moiety {
 
 namespace {
 
-// A stage sees its own part of the carry and of the sequence's memory, whatever other stages keep there.
 template <class Stage>
 void forward(const Stage& stage, const Pipeline::Entry& entry, const RoutingInput& input, std::vector<Candidate>& candidates,
              std::span<float> carry) {
-  const size_t carries = stage.carry_size(), keeps = stage.memory_size();
-  if (carries == 0 && keeps == 0) return stage.forward(input, candidates, {});
-  RoutingInput own = input;
-  SequenceContext sequence;
-  if (!input.carry.empty()) own.carry = input.carry.subspan(entry.carry_at, carries);
-  if (input.sequence) {
-    sequence = *input.sequence;
-    if (!sequence.memory.empty()) sequence.memory = sequence.memory.subspan(entry.memory_at, keeps);
-    own.sequence = &sequence;
-  }
-  stage.forward(own, candidates, carries ? carry.subspan(entry.carry_at, carries) : std::span<float>());
+  if (entry.carries == 0 && entry.keeps == 0) return stage.forward(input, candidates, {});
+  SequenceContext room;
+  stage.forward(entry.own_part(input, room), candidates, entry.carries ? carry.subspan(entry.carry_at, entry.carries) : std::span<float>());
 }
 
 }  // namespace
+
+RoutingInput Pipeline::Entry::own_part(const RoutingInput& input, SequenceContext& room) const {
+  RoutingInput own = input;
+  if (!input.carry.empty()) own.carry = input.carry.subspan(carry_at, carries);
+  if (input.sequence) {
+    room = *input.sequence;
+    if (!room.memory.empty()) room.memory = room.memory.subspan(memory_at, keeps);
+    own.sequence = &room;
+  }
+  return own;
+}
 
 Pipeline::Pipeline(std::vector<Entry> entries, uint32_t layer, uint32_t experts)
     : entries_(std::move(entries)), layer_(layer), experts_(experts) {
@@ -40,9 +42,9 @@ Pipeline::Pipeline(std::vector<Entry> entries, uint32_t layer, uint32_t experts)
             has_cohort_ = true;
           } else {
             needs_ |= stage->needs();
-            carry_size_ += stage->carry_size();
-            memory_size_ += stage->memory_size();
-            if (stage->memory_size()) needs_ |= needs::memory;
+            carry_size_ += entry.carries = stage->carry_size();
+            memory_size_ += entry.keeps = stage->memory_size();
+            if (entry.keeps) needs_ |= needs::memory;
             if constexpr (std::is_same_v<S, SourceStage>) needs_logits_ = false;
           }
         },
@@ -99,31 +101,52 @@ void Pipeline::choose(const std::vector<Candidate>& candidates, std::vector<Choi
   std::ranges::sort(out, [](const Choice& a, const Choice& b) { return a.weight != b.weight ? a.weight > b.weight : a.expert < b.expert; });
 }
 
-void Pipeline::run(const RoutingInput& input, std::span<const float> logits, RoutingScratch& scratch, std::span<float> carry_out) const {
+template <bool recorded>
+void Pipeline::run_row(const RoutingInput& input, std::span<const float> logits, RoutingScratch& scratch, std::span<float> carry_out,
+                       RoutingHistory* history) const {
+  const size_t row = recorded ? history->add_rows(1, entries_.size()) : 0;
   fill(input, logits, scratch, scratch.candidates, carry_out);
-  for (const Entry& entry : entries_) {
-    const auto* stage = std::get_if<std::unique_ptr<RowStage>>(&entry.stage);
-    if (!stage) continue;
-    forward(**stage, entry, input, scratch.candidates, carry_out);
-    check(entry.text, scratch.candidates, scratch);
+  if (recorded && needs_logits_) history->keep(row, 0, scratch.candidates);
+  for (size_t i = 0; i < entries_.size(); i++) {
+    const Entry& entry = entries_[i];
+    if (const auto* stage = std::get_if<std::unique_ptr<RowStage>>(&entry.stage)) {
+      forward(**stage, entry, input, scratch.candidates, carry_out);
+      check(entry.text, scratch.candidates, scratch);
+    }
+    if (recorded) history->keep(row, i + 1, scratch.candidates);
   }
   choose(scratch.candidates, scratch.choices);
 }
 
-void Pipeline::run_cohort(std::span<const RoutingInput> inputs, std::span<const float> logits, RoutingPlan& plan,
-                          std::span<float> carry_out) const {
+void Pipeline::run(const RoutingInput& input, std::span<const float> logits, RoutingScratch& scratch, std::span<float> carry_out) const {
+  run_row<false>(input, logits, scratch, carry_out, nullptr);
+}
+
+void Pipeline::run_recorded(const RoutingInput& input, std::span<const float> logits, RoutingScratch& scratch, RoutingHistory& history,
+                            std::span<float> carry_out) const {
+  run_row<true>(input, logits, scratch, carry_out, &history);
+}
+
+void Pipeline::run_rows(std::span<const RoutingInput> inputs, std::span<const float> logits, RoutingPlan& plan, std::span<float> carry_out,
+                        RoutingHistory* history) const {
   const size_t n = inputs.size(), width = n ? logits.size() / n : 0;
+  const size_t first = history ? history->add_rows(n, entries_.size()) : 0;
   std::vector<std::vector<Candidate>> rows(n);
   std::vector<float> carries(carry_out.empty() ? n * carry_size_ : 0);
   if (carry_out.empty()) carry_out = carries;
   auto carry = [&](size_t r) { return carry_out.subspan(r * carry_size_, carry_size_); };
   RoutingScratch scratch;
-  for (size_t r = 0; r < n; r++) fill(inputs[r], logits.subspan(r * width, width), scratch, rows[r], carry(r));
-  for (const Entry& entry : entries_) {
+  for (size_t r = 0; r < n; r++) {
+    fill(inputs[r], logits.subspan(r * width, width), scratch, rows[r], carry(r));
+    if (history && needs_logits_) history->keep(first + r, 0, rows[r]);
+  }
+  for (size_t i = 0; i < entries_.size(); i++) {
+    const Entry& entry = entries_[i];
     if (const auto* cohort = std::get_if<std::unique_ptr<CohortStage>>(&entry.stage)) (*cohort)->forward(inputs, rows);
     for (size_t r = 0; r < n; r++) {
       if (const auto* stage = std::get_if<std::unique_ptr<RowStage>>(&entry.stage)) forward(**stage, entry, inputs[r], rows[r], carry(r));
       check(entry.text, rows[r], scratch);
+      if (history) history->keep(first + r, i + 1, rows[r]);
     }
   }
   for (const auto& candidates : rows) {

@@ -48,6 +48,28 @@ struct SiteTensors {
   std::function<std::span<const float>(std::string_view name)> find;  // empty if the model has none of that name
 };
 
+// Where the gradients of the site's own tensors are added up: for stages whose tensors are trained.
+struct TensorGradients {
+  std::function<std::span<float>(std::string_view name)> find;
+};
+
+// What a stage's backward has and writes, for one row. Gradients are d loss / d weigh: `choose` has none, since a selection does not
+// change by degrees. They stand by expert id, so that no stage has to tell which of its candidates went where.
+struct StageGradient {
+  std::span<const Candidate> in, out;  // before and after the stage
+  std::span<const float> d_out;        // [ids] zero for all that are not in `out`
+  std::span<float> d_in;               // [ids] zero on entry; the stage writes those in `in`
+  // Of the row's features, of the stage's own part of the carry, and of its tensors: for the stages that forward from them.
+  std::span<float> d_features, d_carry_in;  // added to
+  std::span<const float> d_carry_out;
+  const TensorGradients* tensors = nullptr;
+};
+
+// An expert keeps its gradient; what was removed gets none.
+inline void pass_by_id(const StageGradient& g) {
+  for (const Candidate& c : g.in) g.d_in[c.expert] = g.d_out[c.expert];
+}
+
 // The first stage of a pipeline: fills the candidates of one row, all experts or a short list of them.
 class SourceStage {
  public:
@@ -57,6 +79,8 @@ class SourceStage {
   virtual size_t carry_size() const { return 0; }
   virtual size_t memory_size() const { return 0; }
   virtual void forward(const RoutingInput&, std::vector<Candidate>&, std::span<float> carry_out) const = 0;
+  // `in` is empty: gradients go to features, carry and tensors. Right as it is where the weights are constants.
+  virtual void backward(const RoutingInput&, const StageGradient&) const {}
 };
 
 // Sees one row, so it cannot leak.
@@ -68,6 +92,8 @@ class RowStage {
   virtual size_t carry_size() const { return 0; }   // floats that go from site to site
   virtual size_t memory_size() const { return 0; }  // floats kept per sequence and site
   virtual void forward(const RoutingInput&, std::vector<Candidate>&, std::span<float> carry_out) const = 0;
+  // Right as it is where `weigh` stays or gets a constant added: for selections. The sequence's memory is as forward left it.
+  virtual void backward(const RoutingInput&, const StageGradient& g) const { pass_by_id(g); }
 };
 
 // Sees all rows of one cohort (one request) at one site, by position.
@@ -76,6 +102,9 @@ class CohortStage {
   virtual ~CohortStage() = default;
   virtual Mark mark() const { return Mark::batch; }
   virtual void forward(std::span<const RoutingInput>, std::span<std::vector<Candidate>>) const = 0;
+  virtual void backward(std::span<const RoutingInput>, std::span<const StageGradient> rows) const {
+    for (const StageGradient& g : rows) pass_by_id(g);
+  }
 };
 
 }  // namespace moiety

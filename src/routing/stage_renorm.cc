@@ -15,15 +15,33 @@ class Renorm : public RowStage {
  public:
   Renorm(float eps, float min, float power) : eps_(eps), min_(min), power_(power) {}
   void forward(const RoutingInput&, std::vector<Candidate>& candidates, std::span<float>) const override {
-    float sum = 0;
-    for (const Candidate& c : candidates) sum += power_ == 1 ? c.weigh : std::pow(std::abs(c.weigh), power_);
-    if (power_ != 1) sum = std::pow(sum, 1 / power_);
-    sum = std::max(sum + eps_, min_);
+    const float sum = std::max(norm(candidates) + eps_, min_);
     if (!(sum > 0)) return;
     for (Candidate& c : candidates) c.weigh /= sum;
   }
 
+  // y_j = w_j / S with S = N + eps: d w_j = (g_j - dN/dw_j * sum of g y) / S. Where `min` holds, S is a constant.
+  void backward(const RoutingInput&, const StageGradient& g) const override {
+    const float length = norm(g.in), sum = std::max(length + eps_, min_);
+    if (!(sum > 0)) return pass_by_id(g);
+    float along = 0;
+    if (!(length + eps_ < min_))
+      for (const Candidate& c : g.out) along += g.d_out[c.expert] * c.weigh;
+    for (const Candidate& c : g.in) g.d_in[c.expert] = (g.d_out[c.expert] - along * norm_slope(c.weigh, length)) / sum;
+  }
+
  private:
+  float norm(std::span<const Candidate> candidates) const {
+    float sum = 0;
+    for (const Candidate& c : candidates) sum += power_ == 1 ? c.weigh : std::pow(std::abs(c.weigh), power_);
+    return power_ == 1 ? sum : std::pow(sum, 1 / power_);
+  }
+  // How the norm grows with one of its weights.
+  float norm_slope(float weight, float length) const {
+    if (power_ == 1) return 1;
+    return weight == 0 ? 0 : std::copysign(std::pow(std::abs(weight) / length, power_ - 1), weight);
+  }
+
   float eps_, min_, power_;
 };
 

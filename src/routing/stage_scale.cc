@@ -10,6 +10,9 @@ class Scale : public RowStage {
   void forward(const RoutingInput&, std::vector<Candidate>& candidates, std::span<float>) const override {
     for (Candidate& c : candidates) c.weigh *= s_;
   }
+  void backward(const RoutingInput&, const StageGradient& g) const override {
+    for (const Candidate& c : g.in) g.d_in[c.expert] = g.d_out[c.expert] * s_;
+  }
 
  private:
   float s_;

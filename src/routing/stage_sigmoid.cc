@@ -13,6 +13,9 @@ class Sigmoid : public RowStage {
   void forward(const RoutingInput&, std::vector<Candidate>& candidates, std::span<float>) const override {
     for (Candidate& c : candidates) c.choose = c.weigh = 1 / (1 + std::exp(-c.weigh));
   }
+  void backward(const RoutingInput&, const StageGradient& g) const override {
+    for (const Candidate& c : g.out) g.d_in[c.expert] = g.d_out[c.expert] * c.weigh * (1 - c.weigh);
+  }
 };
 
 }  // namespace

@@ -20,6 +20,11 @@ class Softmax : public RowStage {
     for (Candidate& c : candidates) sum += c.weigh = std::exp(c.weigh - top);
     for (Candidate& c : candidates) c.choose = c.weigh /= sum;
   }
+  void backward(const RoutingInput&, const StageGradient& g) const override {
+    float mean = 0;  // of the gradient, under the probabilities
+    for (const Candidate& c : g.out) mean += g.d_out[c.expert] * c.weigh;
+    for (const Candidate& c : g.out) g.d_in[c.expert] = c.weigh * (g.d_out[c.expert] - mean);
+  }
 };
 
 }  // namespace

@@ -23,7 +23,7 @@ class SparseMixer : public RowStage {
       const float top = candidates[best].weigh;
       float sum = 0;
       for (const Candidate& c : std::span(candidates).subspan(done))
-        if (!((top - c.weigh) / std::max(std::abs(c.weigh), top) > 2 * eps_)) sum += std::exp(c.weigh - top);
+        if (near(c.weigh, top)) sum += std::exp(c.weigh - top);
       const float weight = 1 / sum;
       candidates[best].choose = candidates[best].weigh = weight;
       std::rotate(candidates.begin() + static_cast<ptrdiff_t>(done), candidates.begin() + static_cast<ptrdiff_t>(best),
@@ -32,7 +32,23 @@ class SparseMixer : public RowStage {
     candidates.resize(k);
   }
 
+  // A round's weight is y = 1 / sum of exp(s - s*) over the near that no earlier round took: d s_j += g y ([j is best] - softmax_j).
+  // What is near is taken as fixed. GRIN's estimator for training is another function than the gradient of this one.
+  void backward(const RoutingInput&, const StageGradient& g) const override {
+    for (size_t round = 0; round < g.out.size(); round++) {  // `out` is in the order of the rounds
+      const Candidate& best = g.out[round];
+      const auto taken = g.out.first(round);
+      const float top = std::ranges::find(g.in, best.expert, &Candidate::expert)->weigh, slope = g.d_out[best.expert] * best.weigh;
+      g.d_in[best.expert] += slope;
+      for (const Candidate& c : g.in)
+        if (near(c.weigh, top) && std::ranges::find(taken, c.expert, &Candidate::expert) == taken.end())
+          g.d_in[c.expert] -= slope * best.weigh * std::exp(c.weigh - top);
+    }
+  }
+
  private:
+  bool near(float logit, float top) const { return !((top - logit) / std::max(std::abs(logit), top) > 2 * eps_); }
+
   uint32_t k_;
   float eps_;
 };

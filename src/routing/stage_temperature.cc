@@ -10,6 +10,9 @@ class Temperature : public RowStage {
   void forward(const RoutingInput&, std::vector<Candidate>& candidates, std::span<float>) const override {
     for (Candidate& c : candidates) c.choose /= t_, c.weigh /= t_;
   }
+  void backward(const RoutingInput&, const StageGradient& g) const override {
+    for (const Candidate& c : g.in) g.d_in[c.expert] = g.d_out[c.expert] / t_;
+  }
 
  private:
   float t_;
