@@ -4,6 +4,7 @@
 // "Parallel Random Numbers: As Easy as 1, 2, 3", section 3.3.
 #pragma once
 #include <array>
+#include <cmath>
 #include <cstdint>
 
 namespace moiety {
@@ -28,6 +29,12 @@ constexpr double uniform(uint64_t seed, uint64_t position, RandomStream stream, 
       {static_cast<uint32_t>(position), static_cast<uint32_t>(position >> 32), static_cast<uint32_t>(stream), index},
       {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
   return static_cast<double>((uint64_t{words[0]} << 32 | words[1]) >> 11) * 0x1p-53;
+}
+
+// A standard normal number, by Box and Muller 1958, of draws 2 index and 2 index + 1.
+inline float standard_normal(uint64_t seed, uint64_t position, RandomStream stream, uint32_t index) {
+  const double u = 1 - uniform(seed, position, stream, 2 * index), v = uniform(seed, position, stream, 2 * index + 1);
+  return static_cast<float>(std::sqrt(-2 * std::log(u)) * std::cos(2 * 3.14159265358979323846 * v));
 }
 
 }  // namespace moiety

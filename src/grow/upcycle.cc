@@ -13,12 +13,6 @@
 namespace moiety {
 namespace {
 
-// A standard normal number for a place; Box and Muller 1958.
-float normal(uint64_t seed, uint64_t position, uint32_t index) {
-  const double u = 1 - uniform(seed, position, RandomStream::initial_weights, 2 * index), v = uniform(seed, position, RandomStream::initial_weights, 2 * index + 1);
-  return static_cast<float>(std::sqrt(-2 * std::log(u)) * std::cos(2 * 3.14159265358979323846 * v));
-}
-
 // The same on every machine: draws depend on the seed and on this alone.
 uint64_t place_of(const CanonicalTensor& t, size_t i, size_t row) {
   const uint64_t parts[] = {static_cast<uint64_t>(t.block + 1), i, row};
@@ -79,7 +73,7 @@ ConvertReport upcycle(Checkpoint& dense, const std::filesystem::path& out, const
   convert_options.make_row = [o](const CanonicalTensor& t, size_t i, size_t row, std::span<float> numbers) {
     if (!t.name.starts_with("ffn_gate_inp")) return;  // the idle shared expert stays zero
     const float scale = 1 / std::sqrt(static_cast<float>(numbers.size()));
-    for (size_t k = 0; k < numbers.size(); k++) numbers[k] = scale * normal(o.seed, place_of(t, i, row), static_cast<uint32_t>(k));
+    for (size_t k = 0; k < numbers.size(); k++) numbers[k] = scale * standard_normal(o.seed, place_of(t, i, row), RandomStream::initial_weights, static_cast<uint32_t>(k));
   };
   if (o.noise > 0)
     convert_options.edit_row = [o](const CanonicalTensor& t, size_t i, size_t row, std::span<float> numbers) {
@@ -88,7 +82,7 @@ ConvertReport upcycle(Checkpoint& dense, const std::filesystem::path& out, const
       for (float v : numbers) squares += double(v) * v;
       const double scale = numbers.empty() ? 0 : o.noise * std::sqrt(squares / static_cast<double>(numbers.size()));
       for (size_t k = 0; k < numbers.size(); k++)
-        numbers[k] += static_cast<float>(scale) * normal(o.seed, place_of(t, i, row), static_cast<uint32_t>(k));
+        numbers[k] += static_cast<float>(scale) * standard_normal(o.seed, place_of(t, i, row), RandomStream::initial_weights, static_cast<uint32_t>(k));
       return true;
     };
   return convert(dense, out, convert_options);

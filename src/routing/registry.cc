@@ -4,6 +4,8 @@
 #include <array>
 #include <vector>
 
+#include "base/nearest.h"
+
 namespace moiety {
 
 // One function a file: stage_NAME.cc.
@@ -42,21 +44,7 @@ const StageInfo* find_stage(std::string_view name) {
 }
 
 std::string_view nearest_stage(std::string_view name) {
-  // Levenshtein distance, row by row.
-  auto distance = [&](std::string_view other) {
-    std::vector<size_t> row(other.size() + 1);
-    for (size_t j = 0; j < row.size(); j++) row[j] = j;
-    for (size_t i = 0; i < name.size(); i++) {
-      size_t diagonal = row[0]++;
-      for (size_t j = 1; j < row.size(); j++) {
-        const size_t change = diagonal + (name[i] != other[j - 1]);
-        diagonal = row[j];
-        row[j] = std::min({row[j] + 1, row[j - 1] + 1, change});
-      }
-    }
-    return row.back();
-  };
-  return std::ranges::min_element(stages(), {}, [&](const StageInfo& info) { return distance(info.name); })->name;
+  return std::ranges::min_element(stages(), {}, [&](const StageInfo& info) { return edit_distance(name, info.name); })->name;
 }
 
 std::string_view mark_name(Mark mark) {
