@@ -16,7 +16,7 @@ namespace {
 constexpr size_t context = 3;
 
 void read_all(const std::shared_ptr<const moiety::TokenFile>& file, size_t domain) {
-  for (const auto part : {moiety::Part::training, moiety::Part::validation}) {
+  for (const auto part : {moiety::DocumentPart::training, moiety::DocumentPart::validation}) {
     const moiety::TokenStream stream(file, documents_of(*file, domain, part, {0.5, 1}));
     if (stream.size() < context + 1) continue;
     moiety::Mixture mixture({{"fuzz", file->domains()[domain], stream, 1}}, context, 1);

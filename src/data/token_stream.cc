@@ -9,12 +9,12 @@
 
 namespace moiety {
 
-std::vector<uint32_t> documents_of(const TokenFile& file, size_t domain, Part part, const Split& split) {
+std::vector<uint32_t> documents_of(const TokenFile& file, size_t domain, DocumentPart part, const Split& split) {
   std::vector<uint32_t> out;
   for (uint32_t i = 0; i < file.documents().size(); i++) {
     const Document& d = file.documents()[i];
     const bool held_out = uniform(split.seed, d.hash, RandomStream::data_split) < split.validation;
-    if (d.domain == domain && held_out == (part == Part::validation)) out.push_back(i);
+    if (d.domain == domain && held_out == (part == DocumentPart::validation)) out.push_back(i);
   }
   return out;
 }

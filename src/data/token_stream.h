@@ -10,12 +10,12 @@
 namespace moiety {
 
 // Documents of one domain, by a hash of each text: a document stays in its part whatever is added before it, and copies stay together.
-enum class Part { training, validation };
+enum class DocumentPart { training, validation };
 struct Split {
   double validation = 0;  // the share of documents
   uint64_t seed = 0;
 };
-std::vector<uint32_t> documents_of(const TokenFile& file, size_t domain, Part part, const Split& split);
+std::vector<uint32_t> documents_of(const TokenFile& file, size_t domain, DocumentPart part, const Split& split);
 
 // A fixed sample of `documents` of at most `bytes` of text, but at least one; in the order of the file.
 std::vector<uint32_t> sample_documents(const TokenFile& file, std::vector<uint32_t> documents, uint64_t bytes);

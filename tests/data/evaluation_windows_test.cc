@@ -63,7 +63,7 @@ TEST(EvaluationWindows, StandForTheTextFileAsItIs) {
   const std::vector<TextFile> files = {{text, "d"}};
   const auto tokenizer = load_data_tokenizer(std::filesystem::path(MOIETY_SOURCE_DIR) / "tests/data/tokenizers/byte_level");
   const auto file = std::make_shared<const TokenFile>(tokenize_files(files, tokenizer, out));
-  EXPECT_EQ(EvaluationWindows(TokenStream(file, documents_of(*file, 0, Part::training, {})), 6).bytes(), content.size());
+  EXPECT_EQ(EvaluationWindows(TokenStream(file, documents_of(*file, 0, DocumentPart::training, {})), 6).bytes(), content.size());
 }
 
 TEST(EvaluationWindows, RefuseNothingToPredict) {

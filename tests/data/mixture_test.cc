@@ -17,7 +17,7 @@ namespace {
 
 MixtureSource source(const std::string& name, const std::filesystem::path& path, uint32_t seed, size_t documents, size_t longest, double weight = 1) {
   const auto file = write_documents(path, random_documents(seed, documents, longest));
-  return {name, name + "'s domain", TokenStream(file, documents_of(*file, 0, Part::training, {})), weight};
+  return {name, name + "'s domain", TokenStream(file, documents_of(*file, 0, DocumentPart::training, {})), weight};
 }
 
 TEST(Permutation, IsOneForEveryCount) {
@@ -101,7 +101,7 @@ TEST(Mixture, ReadsTheWindowsOfItsSource) {
   const auto documents = random_documents(8, 60, 25);
   const auto file = write_documents(path, documents);
   const std::vector<int32_t> all = joined(documents);
-  Mixture mixture({{"s", "d", TokenStream(file, documents_of(*file, 0, Part::training, {})), 1}}, 12, 3);
+  Mixture mixture({{"s", "d", TokenStream(file, documents_of(*file, 0, DocumentPart::training, {})), 1}}, 12, 3);
   for (const TrainingWindow& w : mixture.next(0, 100)) {
     std::vector<int32_t> ids(13);
     mixture.read(w, ids);

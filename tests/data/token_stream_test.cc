@@ -53,7 +53,7 @@ TEST(Split, TakesItsShareAndKeepsItWhenDocumentsAreAdded) {
   documents[1].text = documents[0].text;  // a copy stays with its original
   const Split split{0.1, 7};
   const auto file = write_documents(path, documents);
-  const auto training = documents_of(*file, 0, Part::training, split), validation = documents_of(*file, 0, Part::validation, split);
+  const auto training = documents_of(*file, 0, DocumentPart::training, split), validation = documents_of(*file, 0, DocumentPart::validation, split);
   EXPECT_EQ(training.size() + validation.size(), documents.size());
   std::vector<uint32_t> both;
   std::ranges::set_intersection(training, validation, std::back_inserter(both));
@@ -65,10 +65,10 @@ TEST(Split, TakesItsShareAndKeepsItWhenDocumentsAreAdded) {
   const auto front = random_documents(4, 500, 2);
   documents.insert(documents.begin(), front.begin(), front.end());
   const auto grown = write_documents(longer, documents);
-  std::vector<std::string> after = texts_of(documents, documents_of(*grown, 0, Part::validation, split));
+  std::vector<std::string> after = texts_of(documents, documents_of(*grown, 0, DocumentPart::validation, split));
   EXPECT_TRUE(std::ranges::all_of(before, [&](const std::string& text) { return std::ranges::count(after, text) > 0; }));
-  EXPECT_NE(documents_of(*file, 0, Part::validation, {0.1, 8}), validation);
-  EXPECT_TRUE(documents_of(*file, 0, Part::validation, {}).empty());
+  EXPECT_NE(documents_of(*file, 0, DocumentPart::validation, {0.1, 8}), validation);
+  EXPECT_TRUE(documents_of(*file, 0, DocumentPart::validation, {}).empty());
 }
 
 TEST(Split, KeepsDomainsApart) {
@@ -77,14 +77,14 @@ TEST(Split, KeepsDomainsApart) {
   for (size_t i = 0; i < 40; i++) documents[i].domain = i % 3 ? "b" : "a";
   const auto file = write_documents(path, documents);
   for (size_t domain : {0, 1})
-    for (uint32_t i : documents_of(*file, domain, Part::training, {})) EXPECT_EQ(documents[i].domain, file->domains()[domain]);
+    for (uint32_t i : documents_of(*file, domain, DocumentPart::training, {})) EXPECT_EQ(documents[i].domain, file->domains()[domain]);
 }
 
 TEST(Split, SamplesUpToASize) {
   const TemporaryPath path("t");
   const auto documents = random_documents(6, 200, 5);
   const auto file = write_documents(path, documents);
-  const auto all = documents_of(*file, 0, Part::training, {});
+  const auto all = documents_of(*file, 0, DocumentPart::training, {});
   const auto some = sample_documents(*file, all, 1000);
   uint64_t bytes = 0;
   for (uint32_t i : some) bytes += documents[i].text.size();
