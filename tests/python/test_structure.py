@@ -9,6 +9,7 @@ BELOW["formats"] = {"base"}
 BELOW["text"] = BELOW["kernels"] = {"base", "formats"}
 BELOW["data"] = {"base", "formats", "text"}
 BELOW["experts"] = BELOW["kernels"] | {"kernels"}
+BELOW["gradients"] = BELOW["kernels"] | {"kernels"}
 BELOW["routing"] = {"base"}
 BELOW["model"] = BELOW["experts"] | {"experts", "routing"}
 BELOW["engine"] = BELOW["model"] | {"model"}

@@ -1,0 +1,106 @@
+#include "gradients/causal_attention.h"
+
+#include <algorithm>
+
+#include "gradients/softmax.h"
+#include "kernels/matmul.h"
+
+namespace moiety {
+namespace {
+
+constexpr size_t block_rows = 64;  // queries that meet the keys together
+
+// Queries [row, row + rows) of one head against the keys [first, last) that any of them sees; places in a sequence.
+struct Block {
+  const CausalShape& shape;
+  size_t sequence, head, row, rows, first, last;
+
+  Block(const CausalShape& s, size_t in_sequence, size_t of_head, size_t at) : shape(s), sequence(in_sequence), head(of_head), row(at) {
+    rows = std::min(block_rows, s.length - row);
+    first = lowest(0), last = row + rows;
+  }
+  size_t keys() const { return last - first; }
+  // The keys that row i of the block sees: [lowest(i), row + i].
+  size_t lowest(size_t i) const { return shape.window && row + i + 1 > shape.window ? row + i + 1 - shape.window : 0; }
+  size_t kv_head() const { return head / (shape.heads / shape.kv_heads); }
+
+  // Where the block's queries and keys begin in rows like q and out, and in rows like k and v.
+  template <class R>
+  auto* query(const R& x) const { return x.data + (sequence * shape.length + row) * x.stride + head * shape.head; }
+  template <class R>
+  auto* key(const R& x) const { return x.data + (sequence * shape.length + first) * x.stride + kv_head() * shape.head; }
+  size_t log_sum(size_t i) const { return (sequence * shape.length + row + i) * shape.heads + head; }
+};
+
+// x [rows, keys] = the rows' products with the keys.
+void scores(const Block& b, ConstRows q, ConstRows k, float* x, GemmRoom& room) {
+  gemm_alone({in_rows(b.query(q), q.stride), transposed(b.key(k), k.stride), x, b.keys(), b.rows, b.keys(), b.shape.head}, room);
+}
+
+// Probabilities of the keys that row i sees, zeros elsewhere.
+void probabilities(const Block& b, size_t i, float* x, float log_sum) {
+  const size_t low = b.lowest(i) - b.first, high = b.row + i + 1 - b.first;
+  std::fill_n(x, low, 0.0f);
+  exponentials(x + low, high - low, b.shape.scale, log_sum, 1);
+  std::fill(x + high, x + b.keys(), 0.0f);
+}
+
+}  // namespace
+
+void causal_attention(const CausalShape& shape, ConstRows q, ConstRows k, ConstRows v, Rows out, float* log_sums, GradientRoom& room, Workers& workers) {
+  room.products.resize(std::max(room.products.size(), workers.size()));
+  room.threads.resize(std::max(room.threads.size(), workers.size()));
+  const size_t blocks = (shape.length + block_rows - 1) / block_rows;
+  workers.run(shape.sequences * shape.heads * blocks, 1, [&](size_t begin, size_t end, size_t worker) {
+    for (size_t task = begin; task < end; task++) {
+      const Block b(shape, task / blocks / shape.heads, task / blocks % shape.heads, task % blocks * block_rows);
+      float* x = at_least(room.threads[worker], block_rows * shape.length);
+      scores(b, q, k, x, room.products[worker]);
+      for (size_t i = 0; i < b.rows; i++) {
+        const size_t low = b.lowest(i) - b.first;
+        const float log_sum = log_sum_exp(x + i * b.keys() + low, b.row + i + 1 - b.first - low, shape.scale);
+        probabilities(b, i, x + i * b.keys(), log_sum);
+        log_sums[b.log_sum(i)] = log_sum;
+      }
+      gemm_alone({in_rows(x, b.keys()), in_rows(b.key(v), v.stride), b.query(out), out.stride, b.rows, shape.head, b.keys()}, room.products[worker]);
+    }
+  });
+}
+
+void causal_attention_gradient(const CausalShape& shape, ConstRows q, ConstRows k, ConstRows v, ConstRows out, const float* log_sums, ConstRows d_out,
+                               const AttentionGradients& gradients, GradientRoom& room, Workers& workers) {
+  room.products.resize(std::max(room.products.size(), workers.size()));
+  room.threads.resize(std::max(room.threads.size(), workers.size()));
+  const size_t group = shape.heads / shape.kv_heads;
+  const auto one = [&](const Block& b, size_t worker) {
+    GemmRoom& products = room.products[worker];
+    const size_t keys = b.keys();
+    float* p = at_least(room.threads[worker], 2 * block_rows * shape.length);  // [rows, keys]
+    float* dp = p + block_rows * shape.length;                                 // [rows, keys]
+    scores(b, q, k, p, products);
+    gemm_alone({in_rows(b.query(d_out), d_out.stride), transposed(b.key(v), v.stride), dp, keys, b.rows, keys, shape.head}, products);
+    for (size_t i = 0; i < b.rows; i++) {
+      const float mean = dot(b.query(out) + i * out.stride, b.query(d_out) + i * d_out.stride, shape.head);  // sum of p dp over the keys
+      probabilities(b, i, p + i * keys, log_sums[b.log_sum(i)]);
+      softmax_gradient(p + i * keys, dp + i * keys, keys, shape.scale, mean);
+    }
+    const Rows &dq = gradients.q, &dk = gradients.k, &dv = gradients.v;
+    gemm_alone({in_rows(dp, keys), in_rows(b.key(k), k.stride), b.query(dq), dq.stride, b.rows, shape.head, keys}, products);
+    gemm_alone({transposed(dp, keys), in_rows(b.query(q), q.stride), b.key(dk), dk.stride, keys, shape.head, b.rows, true}, products);
+    gemm_alone({transposed(p, keys), in_rows(b.query(d_out), d_out.stride), b.key(dv), dv.stride, keys, shape.head, b.rows, true}, products);
+  };
+  // A key's gradient adds up over queries in one order, on one thread.
+  workers.run(shape.sequences * shape.kv_heads, 1, [&](size_t begin, size_t end, size_t worker) {
+    for (size_t task = begin; task < end; task++) {
+      const size_t sequence = task / shape.kv_heads, kv_head = task % shape.kv_heads;
+      for (size_t r = sequence * shape.length; r < (sequence + 1) * shape.length; r++) {
+        std::fill_n(gradients.k[r] + kv_head * shape.head, shape.head, 0.0f);
+        std::fill_n(gradients.v[r] + kv_head * shape.head, shape.head, 0.0f);
+      }
+      for (size_t h = kv_head * group; h < (kv_head + 1) * group; h++)
+        for (size_t row = 0; row < shape.length; row += block_rows) one(Block(shape, sequence, h, row), worker);
+    }
+  });
+}
+
+}  // namespace moiety

@@ -1,0 +1,119 @@
+#include "gradients/grouped_experts.h"
+
+#include <algorithm>
+
+#include "gradients/swiglu.h"
+#include "kernels/ops.h"
+
+namespace moiety {
+namespace {
+
+constexpr size_t grain = 32;  // rows that a thread takes at a time where little is done with each
+
+void gather(const ExpertSlots& slots, ConstRows x, float* out, Workers& workers) {
+  workers.run(slots.slots(), grain, [&](size_t begin, size_t end, size_t) {
+    for (size_t s = begin; s < end; s++) std::copy_n(x[slots.row_of[s]], x.cols, out + s * x.cols);
+  });
+}
+
+// y[r] = the sum of its slots' rows.
+void combine(const ExpertSlots& slots, const float* outputs, Rows y, Workers& workers) {
+  workers.run(slots.rows(), grain, [&](size_t begin, size_t end, size_t) {
+    for (size_t r = begin; r < end; r++) {
+      std::fill_n(y[r], y.cols, 0.0f);
+      for (size_t i = slots.first_of_row[r]; i < slots.first_of_row[r + 1]; i++) add({y[r], y.cols}, {outputs + slots.slot_of[i] * y.cols, y.cols});
+    }
+  });
+}
+
+// The weights of choices in the order of slots.
+std::vector<float> by_slot(const ExpertSlots& slots, std::span<const float> weight) {
+  std::vector<float> out(slots.slots());
+  for (size_t i = 0; i < out.size(); i++) out[slots.slot_of[i]] = weight[i];
+  return out;
+}
+
+}  // namespace
+
+ExpertSlots expert_slots(std::span<const int64_t> first, std::span<const int32_t> expert, size_t experts) {
+  ExpertSlots out;
+  out.first_of_row.assign(first.begin(), first.end());
+  out.first_of_expert.assign(experts + 1, 0);
+  out.slot_of.resize(expert.size());
+  out.row_of.resize(expert.size());
+  for (int32_t e : expert) out.first_of_expert[e + 1]++;
+  for (size_t e = 0; e < experts; e++) out.first_of_expert[e + 1] += out.first_of_expert[e];
+  std::vector<size_t> next(out.first_of_expert.begin(), out.first_of_expert.end() - 1);
+  for (size_t r = 0; r + 1 < first.size(); r++)
+    for (int64_t i = first[r]; i < first[r + 1]; i++) {
+      const size_t slot = next[expert[i]]++;
+      out.slot_of[i] = static_cast<uint32_t>(slot);
+      out.row_of[slot] = static_cast<uint32_t>(r);
+    }
+  return out;
+}
+
+void grouped_experts(const ExpertSlots& slots, const SwigluWeights& w, ConstRows x, std::span<const float> weight, float* gate_up, Rows y,
+                     GradientRoom& room, Workers& workers) {
+  const size_t d = x.cols, width = w.width, count = slots.slots();
+  float* inputs = at_least(room.inputs, count * d);  // [slots, d]
+  float* hidden = at_least(room.hidden, count * width);
+  gather(slots, x, inputs, workers);
+  std::vector<Gemm> products;
+  for (size_t e = 0; e < slots.experts(); e++) {
+    const size_t first = slots.first_of_expert[e], rows = slots.first_of_expert[e + 1] - first;
+    products.push_back({in_rows(inputs + first * d, d), transposed(w.gate_up + e * 2 * width * d, d), gate_up + first * 2 * width, 2 * width, rows, 2 * width, d});
+  }
+  gemm(products, room.products, workers);
+  const std::vector<float> weight_of = by_slot(slots, weight);
+  workers.run(count, grain, [&](size_t begin, size_t end, size_t) {
+    for (size_t s = begin; s < end; s++) weighted_swiglu({gate_up + s * 2 * width, 2 * width}, weight_of[s], {hidden + s * width, width});
+  });
+  float* outputs = inputs;  // [slots, d], whose place is free by now
+  products.clear();
+  for (size_t e = 0; e < slots.experts(); e++) {
+    const size_t first = slots.first_of_expert[e], rows = slots.first_of_expert[e + 1] - first;
+    products.push_back({in_rows(hidden + first * width, width), transposed(w.down + e * d * width, width), outputs + first * d, d, rows, d, width});
+  }
+  gemm(products, room.products, workers);
+  combine(slots, outputs, y, workers);
+}
+
+void grouped_experts_gradient(const ExpertSlots& slots, const SwigluWeights& w, ConstRows x, std::span<const float> weight, const float* gate_up,
+                              ConstRows dy, Rows dx, std::span<float> d_weight, const SwigluGradients& gradients, GradientRoom& room, Workers& workers) {
+  const size_t d = x.cols, width = w.width, count = slots.slots();
+  float* inputs = at_least(room.inputs, count * d);             // [slots, d] of x
+  float* d_outputs = at_least(room.outputs, 2 * count * d);     // [slots, d] of dy
+  float* d_inputs = d_outputs + count * d;                      // [slots, d]
+  float* hidden = at_least(room.hidden, 4 * count * width);     // [slots, width], with the choice's weight in it
+  float* d_hidden = hidden + count * width;                     // [slots, width], without
+  float* d_gate_up = hidden + 2 * count * width;                // [slots, 2 width]
+  gather(slots, x, inputs, workers);
+  gather(slots, dy, d_outputs, workers);
+  std::vector<Gemm> products;
+  for (size_t e = 0; e < slots.experts(); e++) {
+    const size_t first = slots.first_of_expert[e], rows = slots.first_of_expert[e + 1] - first;
+    products.push_back({in_rows(d_outputs + first * d, d), in_rows(w.down + e * d * width, width), d_hidden + first * width, width, rows, width, d});
+  }
+  gemm(products, room.products, workers);
+  const std::vector<float> weight_of = by_slot(slots, weight);
+  std::vector<float> d_weight_of(count);
+  workers.run(count, grain, [&](size_t begin, size_t end, size_t) {
+    for (size_t s = begin; s < end; s++)
+      d_weight_of[s] = weighted_swiglu_gradient({gate_up + s * 2 * width, 2 * width}, weight_of[s], {d_hidden + s * width, width},
+                                                {d_gate_up + s * 2 * width, 2 * width}, {hidden + s * width, width});
+  });
+  for (size_t i = 0; i < count; i++) d_weight[i] = d_weight_of[slots.slot_of[i]];
+  products.clear();
+  for (size_t e = 0; e < slots.experts(); e++) {
+    const size_t first = slots.first_of_expert[e], rows = slots.first_of_expert[e + 1] - first;
+    const float *x_e = inputs + first * d, *dy_e = d_outputs + first * d, *d_gate_up_e = d_gate_up + first * 2 * width, *hidden_e = hidden + first * width;
+    products.push_back({in_rows(d_gate_up_e, 2 * width), in_rows(w.gate_up + e * 2 * width * d, d), d_inputs + first * d, d, rows, d, 2 * width});
+    products.push_back({transposed(d_gate_up_e, 2 * width), in_rows(x_e, d), gradients.gate_up + e * 2 * width * d, d, 2 * width, d, rows, gradients.add});
+    products.push_back({transposed(dy_e, d), in_rows(hidden_e, width), gradients.down + e * d * width, width, d, width, rows, gradients.add});
+  }
+  gemm(products, room.products, workers);
+  combine(slots, d_inputs, dx, workers);
+}
+
+}  // namespace moiety
