@@ -54,6 +54,11 @@ bench-peers: all  ## beside llama.cpp and ik_llama.cpp, interleaved: make bench-
 	@scripts/setup.sh bench
 	@build/venv-bench/bin/python bench/peers.py $(ARGS)
 
+bench-train: all  ## speed of training beside PyTorch, interleaved: make bench-train ARGS='--rounds 5'
+	@scripts/setup.sh bench-train
+	@$(call BUILD,build) --target train_bench
+	@build/venv-train/bin/python bench/train_speed.py $(ARGS)
+
 fixtures:  ## makes tests/fixtures anew, with torch and transformers in an environment of their own
 	@scripts/setup.sh fixtures
 	@build/venv-fixtures/bin/python scripts/make_fixtures.py --out tests/fixtures
@@ -65,6 +70,7 @@ corpus:  ## text for training in eight domains out of Debian packages, and a tok
 
 install: all  ## PREFIX/bin/moiety, man page, completion
 	install -D build/moiety $(DESTDIR)$(PREFIX)/bin/moiety
+	install -D build/moiety-learn $(DESTDIR)$(PREFIX)/bin/moiety-learn
 	build/moiety man > build/moiety.1 && install -D -m 644 build/moiety.1 $(DESTDIR)$(PREFIX)/share/man/man1/moiety.1
 	build/moiety completion bash > build/moiety.bash && install -D -m 644 build/moiety.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/moiety
 	build/moiety completion zsh > build/_moiety && install -D -m 644 build/_moiety $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_moiety
@@ -73,4 +79,4 @@ install: all  ## PREFIX/bin/moiety, man page, completion
 clean:
 	rm -rf build build-sanitize build-tsan
 
-.PHONY: help all demo test asan tsan fuzz fuzz-smoke bench bench-peers fixtures corpus install clean
+.PHONY: help all demo test asan tsan fuzz fuzz-smoke bench bench-peers bench-train fixtures corpus install clean

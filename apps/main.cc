@@ -44,6 +44,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", version_text());
   Commands commands{app, {}};
+  commands.arguments = argv;
   app.add_flag("--quiet", commands.quiet, "no progress, no notes");
   app.fallthrough();
   add_all_verbs(commands);

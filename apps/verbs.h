@@ -15,6 +15,7 @@ struct Commands {
   CLI::App& app;
   std::function<int()> chosen;  // set by the verb that was called; gives the exit status
   bool quiet = false;
+  char** arguments = nullptr;  // of the process
 };
 
 // Options that most verbs share.
@@ -55,5 +56,6 @@ void add_routes(Commands& commands);
 void add_convert(Commands& commands);
 void add_pack(Commands& commands);
 void add_upcycle(Commands& commands);
+void add_train(Commands& commands);
 
 }  // namespace moiety

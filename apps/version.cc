@@ -29,6 +29,7 @@ void add_all_verbs(Commands& commands) {
   add_convert(commands);
   add_pack(commands);
   add_upcycle(commands);
+  add_train(commands);
 }
 
 }  // namespace moiety

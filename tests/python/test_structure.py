@@ -16,6 +16,7 @@ BELOW["engine"] = BELOW["model"] | {"model"}
 BELOW["decode"] = BELOW["engine"] | {"engine", "text"}
 BELOW["observe"] = BELOW["decode"] | {"decode"}
 BELOW["grow"] = BELOW["engine"] | {"engine", "text"}
+BELOW["learn"] = BELOW["observe"] | {"observe", "grow", "gradients", "data"}
 
 
 def sources(*patterns):

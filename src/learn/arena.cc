@@ -1,0 +1,60 @@
+#include "learn/arena.h"
+
+#include <ATen/ops/from_blob.h>
+#include <xxhash.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/random.h"
+
+namespace moiety {
+
+size_t Arena::declare(std::string name, std::vector<int64_t> shape, Initial initial) {
+  for (const Parameter& p : parameters_)
+    if (p.name == name) throw Error("the parameter {} is declared twice", name);
+  Parameter p{std::move(name), std::move(shape), initial, size_, 1, {}};
+  for (int64_t n : p.shape) p.count *= static_cast<size_t>(n);
+  size_ += (p.count + 15) / 16 * 16;  // every parameter begins on a cache line
+  parameters_.push_back(std::move(p));
+  return parameters_.size() - 1;
+}
+
+void Arena::finish(uint64_t seed, Workers& workers) {
+  values_.assign(size_, 0.0f);
+  gradients_.assign(size_, 0.0f);
+  means_.assign(size_, 0.0f);
+  squares_.assign(size_, 0.0f);
+  for (Parameter& p : parameters_) {
+    p.value = at::from_blob(values_.data() + p.at, p.shape, at::kFloat);
+    p.value.set_requires_grad(!p.frozen);
+    const uint64_t place = XXH3_64bits(p.name.data(), p.name.size());
+    workers.run(p.count, 4096, [&](size_t begin, size_t end, size_t) {
+      for (size_t i = begin; i < end; i++) {
+        float& value = values_[p.at + i];
+        value = p.initial.mean;
+        if (p.initial.deviation > 0) value += p.initial.deviation * standard_normal(seed, place, RandomStream::initial_weights, static_cast<uint32_t>(i));
+      }
+    });
+  }
+}
+
+std::optional<Arena::Place> Arena::gradient_of(const at::Tensor& x) {
+  if (!ours(x)) return {};
+  const float* data = x.data_ptr<float>();
+  if (data < values_.data() || data >= values_.data() + size_) return {};
+  const size_t at = static_cast<size_t>(data - values_.data());
+  const auto p = std::prev(std::ranges::upper_bound(parameters_, at, {}, &Parameter::at));
+  return Place{gradients_.data() + p->at, std::exchange(p->has_gradient, true)};
+}
+
+void Arena::begin_step() {
+  for (Parameter& p : parameters_) p.has_gradient = false;
+}
+
+void Arena::end_step() {
+  for (Parameter& p : parameters_)
+    if (!p.has_gradient) std::fill_n(gradients_.data() + p.at, p.count, 0.0f);
+}
+
+}  // namespace moiety

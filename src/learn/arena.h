@@ -1,0 +1,64 @@
+// All parameters of a model in one array, and beside it their gradients and the optimiser's moments.
+//
+// A parameter's tensor is a view of the array, a leaf of the graph. A backward pass asks where its gradient goes, writes or adds there, and gives
+// the graph nothing: no gradient is ever copied.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gradients/room.h"
+#include "learn/tensor.h"
+
+namespace moiety {
+
+// What a parameter is before training: normal numbers of this mean and deviation.
+struct Initial {
+  float mean = 0, deviation = 0;
+};
+
+struct Parameter {
+  std::string name;  // GGUF's, "blk.3.ffn_gate_up_exps.weight"
+  std::vector<int64_t> shape;
+  Initial initial;
+  size_t at = 0, count = 0;  // its numbers in the arrays
+  at::Tensor value;              // a view, once all are declared
+  float rate = 1, decay = 1;  // multiply the optimiser's
+  bool frozen = false;
+  bool has_gradient = false;  // in this step
+};
+
+class Arena {
+ public:
+  // Returns the parameter's index. Names are unique.
+  size_t declare(std::string name, std::vector<int64_t> shape, Initial initial);
+  // No more parameters: allocates, and draws the values; a draw depends on the seed, the parameter's name and the number's place alone.
+  void finish(uint64_t seed, Workers& workers);
+
+  std::vector<Parameter>& parameters() { return parameters_; }
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+  const at::Tensor& value(size_t index) const { return parameters_[index].value; }
+  size_t size() const { return size_; }
+  float* values() { return values_.data(); }
+  float* gradients() { return gradients_.data(); }
+  float* means() { return means_.data(); }
+  float* squares() { return squares_.data(); }
+
+  // Where the gradient of a tensor goes; `add` where something stands there already. None if it is not a parameter.
+  struct Place {
+    float* data;
+    bool add;
+  };
+  std::optional<Place> gradient_of(const at::Tensor& x);
+  // Before the first backward pass of a step; and after its last: gradients that nothing wrote are zeros.
+  void begin_step();
+  void end_step();
+
+ private:
+  std::vector<Parameter> parameters_;
+  size_t size_ = 0;
+  Floats values_, gradients_, means_, squares_;
+};
+
+}  // namespace moiety

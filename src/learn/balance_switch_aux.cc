@@ -1,0 +1,29 @@
+// switch_aux(a): a * experts * sum over experts of (share of choices) * (mean probability).
+//
+// Fedus, Zoph, Shazeer 2021, "Switch Transformers", eqs. 4 to 6, with the shares of all k choices as in the mixtures that came after it.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/dot.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mean.h>
+#include <ATen/ops/softmax.h>
+
+#include "learn/balance.h"
+
+namespace moiety {
+
+BalanceInfo switch_aux_balance() {
+  return {"switch_aux", "a:number", "load times mean probability, times a", "Fedus et al. 2021, Switch Transformers, eq. 4", [](const Arguments& arguments) {
+            const double a = arguments.number("a");
+            return Balance{"switch_aux",
+                           [a](const SiteRecord& site) {
+                             const at::Tensor mean = at::softmax(site.logits, -1).mean(0);
+                             at::Tensor share = at::empty({static_cast<int64_t>(site.experts)}, at::kFloat);
+                             const double choices = static_cast<double>(std::max<size_t>(site.routed.expert.size(), 1));
+                             for (size_t e = 0; e < site.experts; e++) share.data_ptr<float>()[e] = static_cast<float>(static_cast<double>(site.routed.load[e]) / choices);
+                             return at::dot(mean, share.to(mean.scalar_type())) * (a * static_cast<double>(site.experts));
+                           },
+                           nullptr};
+          }};
+}
+
+}  // namespace moiety

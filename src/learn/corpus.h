@@ -1,0 +1,52 @@
+// The data of a run as its description names them: files by domain, their share of the windows, what is held back for evaluation.
+//
+//   [data]
+//   tokenizer = "tokenizer.json"
+//   validation = 0.02                     # of the documents, by a hash of their text
+//   [[data.source]]
+//   files = ["english/train.txt"]         # relative to the configuration; documents end with a form feed
+//   domain = "english"
+//   weight = 3
+//   held_out = ["english/validation.txt"] # instead of a share of `files`
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/data_tokenizer.h"
+#include "data/documents.h"
+#include "data/evaluation_windows.h"
+#include "data/mixture.h"
+#include "learn/description.h"
+
+namespace moiety {
+
+// What the table says, checked as far as that goes without reading texts.
+struct CorpusPlan {
+  struct Source {
+    std::vector<std::filesystem::path> files, held_out;
+    std::string domain;
+    double weight;
+  };
+  std::filesystem::path tokenizer;
+  std::vector<Source> sources;
+  double validation = 0;
+  uint64_t evaluation_bytes = 0;  // of each domain, at most
+
+  static CorpusPlan read(const Table& table, const std::filesystem::path& folder);
+};
+
+struct Corpus {
+  struct Domain {
+    std::string name;
+    EvaluationWindows windows;
+  };
+  std::unique_ptr<Mixture> mixture;
+  std::vector<Domain> held_out;
+
+  // Tokenises what is not tokenised yet, into `cache`.
+  static Corpus open(const CorpusPlan& plan, const DataTokenizer& tokenizer, const std::filesystem::path& cache, size_t context, uint64_t seed, size_t threads, bool quiet);
+};
+
+}  // namespace moiety

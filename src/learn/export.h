@@ -1,0 +1,13 @@
+// A trained model as a Hugging Face directory of a family that computes the same, so that the engine, Transformers and `moiety convert` read it.
+#pragma once
+#include <filesystem>
+
+#include "data/data_tokenizer.h"
+#include "learn/model.h"
+
+namespace moiety {
+
+// An Error if no known family is shaped so: it says what would have to be otherwise.
+void export_model(LanguageModel& model, Arena& arena, const std::filesystem::path& tokenizer_file, const DataTokenizer& tokenizer, const std::filesystem::path& directory);
+
+}  // namespace moiety

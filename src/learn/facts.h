@@ -1,0 +1,15 @@
+// What parts say of themselves for export.
+#pragma once
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace moiety {
+
+// What a part is, in the keys of a Hugging Face config.json, and its routing: for export to a family that is so.
+struct PartFacts {
+  nlohmann::json config = nlohmann::json::object();
+  std::string qk_norm;  // of attention
+  std::string routing;  // of a site; empty: none
+};
+
+}  // namespace moiety

@@ -1,0 +1,12 @@
+// Causal attention over whole sequences (gradients/causal_attention.h).
+#pragma once
+#include "gradients/causal_attention.h"
+#include "learn/pass.h"
+
+namespace moiety {
+
+// q: [rows, heads * head]; k, v: [rows, kv_heads * head].
+at::Tensor attention(const CausalShape& shape, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, Pass& pass);
+at::Tensor plain_attention(const CausalShape& shape, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
+
+}  // namespace moiety

@@ -1,0 +1,67 @@
+#include "learn/function_rope.h"
+
+#include <cmath>
+
+#include "kernels/ops.h"
+#include "learn/function.h"
+
+namespace moiety {
+namespace {
+
+// Backwards, everything turns the other way.
+at::Tensor turned(const at::Tensor& x, const at::Tensor& cosines, const at::Tensor& sines, int64_t length, int64_t head, Pass& pass) {
+  at::Tensor out = at::empty_like(x);
+  const ConstRows from = rows_of(x);
+  const Rows to = rows_to(out);
+  const size_t size = static_cast<size_t>(head), half = size / 2;
+  pass.workers.run(from.rows, 32, [&](size_t begin, size_t end, size_t) {
+    for (size_t r = begin; r < end; r++) {
+      const size_t position = r % static_cast<size_t>(length);
+      std::copy_n(from[r], from.cols, to[r]);
+      for (size_t h = 0; h < from.cols; h += size)
+        rotate({to[r] + h, size}, {cosines.data_ptr<float>() + position * half, half}, {sines.data_ptr<float>() + position * half, half}, false);
+    }
+  });
+  return out;
+}
+
+struct Rope : torch::autograd::Function<Rope> {
+  static at::Tensor forward(AutogradContext* c, at::Tensor x, at::Tensor cosines, at::Tensor sines, int64_t length, int64_t head, Pass* pass) {
+    c->save_for_backward({cosines, sines});
+    c->saved_data["length"] = length;
+    c->saved_data["head"] = head;
+    keep(c, pass);
+    return turned(x, cosines, sines, length, head, *pass);
+  }
+  static variable_list backward(AutogradContext* c, variable_list d_out) {
+    const variable_list saved = c->get_saved_variables();
+    Pass& pass = kept(c);
+    return {turned(d_out[0].contiguous(), saved[0], -saved[1], c->saved_data["length"].toInt(), c->saved_data["head"].toInt(), pass), {}, {}, {}, {}, {}};
+  }
+};
+
+}  // namespace
+
+RopeTable rope_table(int64_t length, int64_t head, double base) {
+  RopeTable out{at::empty({length, head / 2}, at::kFloat), at::empty({length, head / 2}, at::kFloat)};
+  for (int64_t t = 0; t < length; t++)
+    for (int64_t i = 0; i < head / 2; i++) {
+      const double angle = static_cast<double>(t) * std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(head));
+      out.cosines.data_ptr<float>()[t * head / 2 + i] = static_cast<float>(std::cos(angle));
+      out.sines.data_ptr<float>()[t * head / 2 + i] = static_cast<float>(std::sin(angle));
+    }
+  return out;
+}
+
+at::Tensor plain_rope(const at::Tensor& x, const RopeTable& table, int64_t length, int64_t head) {
+  const at::Tensor parts = x.reshape({-1, length, x.size(1) / head, 2, head / 2});
+  const at::Tensor c = table.cosines.narrow(0, 0, length).to(x.scalar_type()).unsqueeze(1), s = table.sines.narrow(0, 0, length).to(x.scalar_type()).unsqueeze(1);
+  const at::Tensor a = parts.select(3, 0), b = parts.select(3, 1);
+  return at::stack({a * c - b * s, b * c + a * s}, 3).reshape(x.sizes());
+}
+
+at::Tensor rope(const at::Tensor& x, const RopeTable& table, int64_t length, int64_t head, Pass& pass) {
+  return ours(x) ? Rope::apply(x.contiguous(), table.cosines, table.sines, length, head, &pass) : plain_rope(x, table, length, head);
+}
+
+}  // namespace moiety

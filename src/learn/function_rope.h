@@ -1,0 +1,16 @@
+// Rotary positions: pairs (x[i], x[i + head/2]) of every head turn by position * base^(-2 i / head). Su et al. 2021, "RoFormer".
+#pragma once
+#include "learn/pass.h"
+
+namespace moiety {
+
+struct RopeTable {
+  at::Tensor cosines, sines;  // [length, head / 2]
+};
+RopeTable rope_table(int64_t length, int64_t head, double base);
+
+// x: [sequences * length, heads * head]; row r stands at position r % length, of which the table has at least that many.
+at::Tensor rope(const at::Tensor& x, const RopeTable& table, int64_t length, int64_t head, Pass& pass);
+at::Tensor plain_rope(const at::Tensor& x, const RopeTable& table, int64_t length, int64_t head);
+
+}  // namespace moiety

@@ -1,0 +1,88 @@
+// What a model is made of. A part maps [rows, d] to [rows, d] and knows nothing of text: what stands beside the rows comes as columns.
+#pragma once
+#include <fmt/format.h>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "learn/description.h"
+#include "learn/function_routing.h"
+#include "learn/pass.h"
+
+namespace moiety {
+
+// What stands beside the rows. Columns are optional.
+struct RowContext {
+  int64_t rows = 0;
+  int64_t length = 0;  // rows of a group that follow each other: a sequence, an image; groups come one after another
+  at::Tensor ids;          // [rows] int32: for parts that look at token ids
+};
+
+// What a site with a router leaves in a step: for losses, balance rules and metrics.
+struct SiteRecord {
+  std::string name;  // "blk.3"
+  uint32_t layer = 0;
+  size_t experts = 0;
+  at::Tensor logits;  // [rows, experts], in the graph
+  RoutedRows routed;
+};
+
+struct TrainingStep {
+  Pass& pass;
+  uint64_t number = 0;
+  bool training = true;
+  std::vector<SiteRecord> sites = {};
+  std::vector<std::pair<std::string, at::Tensor>> losses = {};  // that parts add to the objective's, by name
+};
+
+struct PartFacts;  // learn/facts.h
+
+class ModelPart {
+ public:
+  virtual ~ModelPart() = default;
+  virtual at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) = 0;
+  // After the optimiser has moved the parameters: for rules without gradients.
+  virtual void after_step(const TrainingStep&) {}
+  // Numbers that steps change without gradients, by the name they have in a model's file: saved with it.
+  virtual std::vector<std::pair<std::string, std::span<float>>> buffers() { return {}; }
+  virtual PartFacts facts() const = 0;
+  // Parameters that one row meets, of those declared.
+  virtual size_t active_parameters() const = 0;
+};
+
+// Where a part stands.
+struct PartSite {
+  std::string prefix;  // of its parameters' names: "blk.3."
+  uint32_t layer = 0;
+  int64_t d = 0;
+  int64_t context = 0;     // the most rows of a group
+  float deviation = 0.02f;  // of weights before training
+  float epsilon = 1e-5f;    // of norms
+  Arena& arena;
+};
+
+struct PartInfo {
+  std::string_view name, meaning, source;
+  std::unique_ptr<ModelPart> (*build)(const Table& table, const PartSite& site);
+};
+
+// All of them: learn/registry.cc.
+std::span<const PartInfo> mixer_parts();
+std::span<const PartInfo> ffn_parts();
+
+// The entry that a table's key names; an unknown name is an error that lists what there is.
+template <class Info>
+const Info& named(std::span<const Info> all, const Table& table, std::string_view key, std::string_view fallback) {
+  const std::string name = table.text(key, fallback);
+  std::vector<std::string_view> known;
+  for (const Info& info : all) {
+    if (info.name == name) return info;
+    known.push_back(info.name);
+  }
+  table.wrong(key, fmt::format("there is no '{}'; there are {}", name, fmt::join(known, ", ")));
+}
+
+}  // namespace moiety

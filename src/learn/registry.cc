@@ -1,0 +1,27 @@
+// All parts and balances, in lists: one function a file, one line here.
+#include "learn/balance.h"
+#include "learn/part.h"
+
+namespace moiety {
+
+PartInfo causal_attention_part();
+PartInfo dense_part();
+PartInfo moe_part();
+BalanceInfo switch_aux_balance();
+BalanceInfo z_loss_balance();
+BalanceInfo bias_update_balance();
+
+std::span<const PartInfo> mixer_parts() {
+  static const PartInfo all[] = {causal_attention_part()};
+  return all;
+}
+std::span<const PartInfo> ffn_parts() {
+  static const PartInfo all[] = {dense_part(), moe_part()};
+  return all;
+}
+std::span<const BalanceInfo> balance_kinds() {
+  static const BalanceInfo all[] = {switch_aux_balance(), z_loss_balance(), bias_update_balance()};
+  return all;
+}
+
+}  // namespace moiety

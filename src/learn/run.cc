@@ -1,0 +1,224 @@
+#include "learn/run.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/interrupt.h"
+#include "base/json.h"
+#include "base/progress.h"
+#include "kernels/isa.h"
+#include "learn/allocator.h"
+#include "learn/checkpoint.h"
+#include "learn/export.h"
+#include "learn/metrics.h"
+#include "learn/optimiser.h"
+#include "learn/report.h"
+
+namespace moiety {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The numbers of the loop itself.
+struct Plan {
+  uint64_t seed, steps, batch, sequences_at_once, evaluate_every, checkpoint_every, keep;
+  double clip, beta1, beta2, epsilon;
+  Schedule rate = 0, decay = 0;
+
+  static Plan read(const Table& root) {
+    Plan p;
+    p.seed = root.count("seed", 0);
+    p.steps = root.count("steps");
+    p.batch = root.count("batch");
+    p.sequences_at_once = root.count("sequences_at_once", p.batch);
+    if (p.steps == 0 || p.batch == 0) root.wrong(p.steps ? "batch" : "steps", "it must not be 0");
+    if (p.sequences_at_once == 0 || p.batch % p.sequences_at_once) root.wrong("sequences_at_once", "it must divide batch");
+    p.clip = root.number("clip", 1);
+    p.evaluate_every = root.count("evaluate_every", p.steps);
+    p.checkpoint_every = root.count("checkpoint_every", p.steps);
+    p.keep = root.count("keep", 2);
+    if (p.evaluate_every == 0 || p.checkpoint_every == 0) root.wrong(p.evaluate_every ? "checkpoint_every" : "evaluate_every", "it must not be 0");
+    const Table o = root.table("optimiser");
+    p.rate = o.schedule("rate");
+    p.decay = o.schedule("decay", 0.1);
+    p.beta1 = o.number("beta1", 0.9);
+    p.beta2 = o.number("beta2", 0.95);
+    p.epsilon = o.number("epsilon", 1e-8);
+    return p;
+  }
+};
+
+// One optimiser step over the batch, in passes of a few sequences.
+struct StepResult {
+  double loss = 0, nll = 0, norm = 0;
+  std::vector<std::pair<std::string, double>> losses;  // that parts added
+};
+
+class Loop {
+ public:
+  Loop(const Plan& plan, LanguageModel& model, Arena& arena, Corpus& corpus, Workers& workers) : plan_(plan), model_(model), arena_(arena), corpus_(corpus), pass_{workers, &arena, {}} {}
+
+  StepResult step(uint64_t number, std::vector<SiteRecord>& sites) {
+    const std::vector<TrainingWindow> windows = corpus_.mixture->next(number, plan_.batch);
+    StepResult out;
+    TrainingStep step{pass_, number};
+    arena_.begin_step();
+    for (size_t first = 0; first < windows.size(); first += plan_.sequences_at_once) {
+      const HeadResult head = forward({windows.data() + first, plan_.sequences_at_once}, step);
+      const double share = static_cast<double>(plan_.sequences_at_once) / static_cast<double>(plan_.batch);
+      at::Tensor loss = head.loss;
+      for (const auto& [name, extra] : step.losses) loss = loss + extra;
+      (loss * share).backward();
+      out.loss += loss.item<double>() * share;
+      out.nll += head.nll.mean().item<double>() * share;
+      add_losses(step, share, out);
+    }
+    arena_.end_step();
+    out.norm = gradient_norm(arena_, pass_.workers);
+    if (std::isfinite(out.loss) && std::isfinite(out.norm)) {
+      const AdamW o{.rate = static_cast<float>(plan_.rate.at(number)), .beta1 = static_cast<float>(plan_.beta1), .beta2 = static_cast<float>(plan_.beta2),
+                    .epsilon = static_cast<float>(plan_.epsilon), .decay = static_cast<float>(plan_.decay.at(number)), .step = number + 1};
+      move_parameters(arena_, o, out.norm, plan_.clip, pass_.workers);
+      model_.after_step(step);
+    }
+    sites = std::move(step.sites);
+    return out;
+  }
+
+  Pass& pass() { return pass_; }
+
+ private:
+  HeadResult forward(std::span<const TrainingWindow> windows, TrainingStep& step) {
+    const int64_t length = model_.context(), rows = static_cast<int64_t>(windows.size()) * length;
+    at::Tensor ids = at::empty({rows}, at::kInt), targets = at::empty({rows}, at::kInt);
+    std::vector<int32_t> window(static_cast<size_t>(length) + 1);
+    for (size_t w = 0; w < windows.size(); w++) {
+      corpus_.mixture->read(windows[w], window);
+      std::copy_n(window.data(), length, ids.data_ptr<int32_t>() + static_cast<int64_t>(w) * length);
+      std::copy_n(window.data() + 1, length, targets.data_ptr<int32_t>() + static_cast<int64_t>(w) * length);
+    }
+    step.losses.clear();
+    return model_.forward({rows, length, ids}, targets, step);
+  }
+
+  static void add_losses(const TrainingStep& step, double share, StepResult& out) {
+    for (const auto& [name, value] : step.losses) {
+      auto sum = std::ranges::find(out.losses, name, &std::pair<std::string, double>::first);
+      if (sum == out.losses.end()) sum = out.losses.insert(sum, {name, 0.0});
+      sum->second += value.item<double>() * share;
+    }
+  }
+
+  const Plan& plan_;
+  LanguageModel& model_;
+  Arena& arena_;
+  Corpus& corpus_;
+  Pass pass_;
+};
+
+// Which gradient went wrong first, for a message.
+std::string first_broken(Arena& arena) {
+  for (const Parameter& p : arena.parameters())
+    for (size_t i = 0; i < p.count; i++)
+      if (!std::isfinite(arena.gradients()[p.at + i])) return fmt::format("; the first gradient that is not finite is that of {}", p.name);
+  return "";
+}
+
+// Where a run's files are, and what it begins with.
+struct Start {
+  fs::path folder, config;
+  std::optional<fs::path> checkpoint;
+};
+
+Start start_of(const RunOptions& o) {
+  Start out;
+  if (o.resume) {
+    out.folder = *o.folder;
+    out.checkpoint = newest_checkpoint(out.folder);
+    if (!out.checkpoint) throw Error("{}: there is no checkpoint to go on from", out.folder.string());
+    out.config = *out.checkpoint / "config.toml";
+  } else {
+    out.config = o.config;
+    out.folder = o.folder ? *o.folder : fs::path(o.config).replace_extension();
+    if (newest_checkpoint(out.folder)) throw Error("{}: holds a run already; `moiety train --resume {}` goes on with it, or give another --out", out.folder.string(), out.folder.string());
+  }
+  return out;
+}
+
+}  // namespace
+
+RunResult train(const RunOptions& o) {
+  at::set_num_threads(1);
+  keep_tensor_memory();
+  const Start start = start_of(o);
+  Description description = Description::read(start.config);
+  const Table root = description.root();
+  description.set_steps(root.count("steps"));
+  const Plan plan = Plan::read(root);
+  // Files are named relative to where the configuration was written; its copy in a checkpoint remembers that place.
+  const nlohmann::json saved = start.checkpoint ? parse_json(read_text_file(*start.checkpoint / "state.json"), (*start.checkpoint / "state.json").string()) : nlohmann::json::object();
+  const fs::path origin = start.checkpoint ? fs::path(saved.at("origin").get<std::string>()) : fs::absolute(start.config).parent_path();
+  const CorpusPlan data = CorpusPlan::read(root.table("data"), origin);
+  const DataTokenizer tokenizer = load_data_tokenizer(data.tokenizer);
+  Arena arena;
+  LanguageModel model(root.table("model"), static_cast<int64_t>(tokenizer.tokenizer->size()), arena);
+  description.check_all_read();
+
+  Workers workers(o.threads ? o.threads : default_thread_count());
+  remove_leftovers(start.folder);
+  Corpus corpus = Corpus::open(data, tokenizer, start.folder / "data", static_cast<size_t>(model.context()), plan.seed, workers.size(), o.quiet);
+  arena.finish(plan.seed, workers);
+  const Buffers buffers = model.buffers();
+  RunResult result;
+  result.folder = start.folder;
+  uint64_t metrics_bytes = 0;
+  if (start.checkpoint) {
+    read_checkpoint(*start.checkpoint, arena, buffers);
+    corpus.mixture->restore(saved.at("data"), (*start.checkpoint / "state.json").string());
+    result.steps = saved.at("step").get<uint64_t>(), result.tokens = saved.at("tokens").get<uint64_t>(), metrics_bytes = saved.at("metrics_bytes").get<uint64_t>();
+  }
+  for (const Parameter& p : arena.parameters()) result.parameters += p.count;
+  Metrics metrics(start.folder / "metrics.jsonl", metrics_bytes);
+  Loop loop(plan, model, arena, corpus, workers);
+  Progress progress("train", "steps", plan.steps, progress_on_stderr(o.quiet));
+  const auto begin = std::chrono::steady_clock::now();
+  const auto save = [&] {
+    std::vector<Companion> companions{{start.config, "config.toml"}};
+    if (fs::is_regular_file(data.tokenizer)) companions.push_back({data.tokenizer, "tokenizer.json"});
+    write_checkpoint(start.folder, result.steps, arena, buffers,
+                     {{"step", result.steps}, {"tokens", result.tokens}, {"data", corpus.mixture->state()}, {"metrics_bytes", metrics.bytes()}, {"origin", origin.string()},
+                      {"instruction_set", isa_name(current_isa())}},
+                     companions, plan.keep);
+  };
+  while (result.steps < plan.steps) {
+    throw_if_interrupted();
+    progress.set(result.steps, plan.steps);
+    std::vector<SiteRecord> sites;
+    const StepResult s = loop.step(result.steps, sites);
+    if (!std::isfinite(s.loss) || !std::isfinite(s.norm))
+      throw Error("step {}: the loss is {} and the gradients' norm {}{}; lower the rate, or resume from the last checkpoint with another seed", result.steps, s.loss, s.norm, first_broken(arena));
+    result.steps++;
+    result.tokens += plan.batch * static_cast<uint64_t>(model.context());
+    metrics.step(result.steps, result.tokens, {s.loss, s.nll, s.norm, plan.rate.at(result.steps - 1)}, s.losses, sites);
+    if (result.steps % plan.evaluate_every == 0 || result.steps == plan.steps) {
+      result.held_out = evaluate(model, corpus.held_out, plan.sequences_at_once, loop.pass());
+      metrics.evaluation(result.steps, result.held_out);
+      write_report(start.folder);
+    }
+    if (result.steps % plan.checkpoint_every == 0 || result.steps == plan.steps) save();
+  }
+  if (result.held_out.empty()) result.held_out = evaluate(model, corpus.held_out, plan.sequences_at_once, loop.pass());
+  result.active_parameters = model.active_parameters();
+  result.model = start.folder / "model";
+  export_model(model, arena, data.tokenizer, tokenizer, result.model);
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return result;
+}
+
+}  // namespace moiety

@@ -1,0 +1,28 @@
+// Numbers that depend on the step.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string_view>
+
+namespace moiety {
+
+class Table;
+
+class Schedule {
+ public:
+  Schedule(double constant) : value_([constant](uint64_t) { return constant; }) {}
+  explicit Schedule(std::function<double(uint64_t step)> value) : value_(std::move(value)) {}
+  double at(uint64_t step) const { return value_(step); }  // steps count from 0
+
+ private:
+  std::function<double(uint64_t)> value_;
+};
+
+struct ScheduleInfo {
+  std::string_view name, meaning, source;
+  Schedule (*build)(const Table& table, uint64_t steps);  // of the whole run
+};
+std::span<const ScheduleInfo> schedules();
+
+}  // namespace moiety

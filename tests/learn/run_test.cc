@@ -1,0 +1,150 @@
+// Whole runs: what they learn, that they go on with the same bits, and what they refuse.
+#include "learn/run.h"
+
+#include <gtest/gtest.h>
+
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/tensor.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "engine/session.h"
+#include "learn/checkpoint.h"
+#include "model/load.h"
+
+namespace moiety {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Runs : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(testing::TempDir()) / ("runs-" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    std::ofstream numbers(folder_ / "numbers.txt"), words(folder_ / "words.txt");
+    for (int i = 0; i < 400; i++) numbers << i << " plus " << i % 7 << " is " << i + i % 7 << (i % 5 ? "\n" : "\f");
+    for (int i = 0; i < 400; i++) words << "the " << (i % 3 ? "small" : "large") << " house stands by the " << (i % 4 ? "river" : "wood") << (i % 5 ? "\n" : "\f");
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  fs::path write(const std::string& name, uint64_t steps, const std::string& ffn, const std::string& attention = "heads = 2, qk_norm = \"per_head\"", const std::string& more = "") {
+    std::ofstream(folder_ / (name + ".toml")) << "seed = 3\nsteps = " << steps << "\nbatch = 4\ncheckpoint_every = 7\n" << more << R"(
+[optimiser]
+rate = {kind = "wsd", peak = 0.01, warmup = 3}
+[model]
+d = 32
+context = 24
+blocks = 2
+[[model.block]]
+attention = {)" << attention << "}\nffn = {" << ffn << R"(}
+[data]
+tokenizer = ")" << MOIETY_SOURCE_DIR << R"(/tests/data/tokenizers/byte_level/tokenizer.json"
+validation = 0.2
+[[data.source]]
+files = ["numbers.txt"]
+domain = "numbers"
+[[data.source]]
+files = ["words.txt"]
+domain = "words"
+weight = 2
+)";
+    return folder_ / (name + ".toml");
+  }
+
+  static RunResult run(const fs::path& config, size_t threads = 2) { return train({.config = config, .folder = {}, .threads = threads, .quiet = true}); }
+
+  fs::path folder_;
+  const std::string moe_ = R"t(experts = 4, width = 16, routing = "softmax | top_k(2) | renorm", balance = "switch_aux(0.01) | z_loss(0.001)")t";
+};
+
+TEST_F(Runs, LearnsAndSameBitsOnAnyNumberOfThreads) {
+  const RunResult one = run(write("one", 40, moe_), 1), two = run(write("two", 40, moe_), 2);
+  ASSERT_EQ(one.held_out.size(), 2u);
+  for (const DomainResult& d : one.held_out) EXPECT_LT(d.bits_per_byte, 3) << d.domain;  // 8 would be a byte unseen
+  EXPECT_EQ(read_text_file(folder_ / "one/metrics.jsonl"), read_text_file(folder_ / "two/metrics.jsonl"));
+  EXPECT_EQ(read_text_file(folder_ / "one/checkpoint-000040/state.safetensors"), read_text_file(folder_ / "two/checkpoint-000040/state.safetensors"));
+}
+
+TEST_F(Runs, GoesOnWithTheSameBits) {
+  const std::string bias = R"t(experts = 4, width = 16, routing = "sigmoid | bias | top_k(2) | renorm", balance = "bias_update(0.01)")t";
+  EXPECT_THROW(run(write("straight", 25, bias)), Error);  // no family is like that: trained, not exported
+  EXPECT_TRUE(fs::exists(folder_ / "straight/checkpoint-000025"));
+  EXPECT_THROW(run(write("broken", 25, bias)), Error);
+  // As if the process had been killed after the checkpoint of step 21, in the middle of writing.
+  fs::remove_all(folder_ / "broken/checkpoint-000025");
+  fs::create_directories(folder_ / "broken/checkpoint-000025.tmp99");
+  EXPECT_EQ(newest_checkpoint(folder_ / "broken"), folder_ / "broken/checkpoint-000021");
+  EXPECT_THROW(train({.config = {}, .folder = folder_ / "broken", .resume = true, .threads = 2, .quiet = true}), Error);
+  EXPECT_FALSE(fs::exists(folder_ / "broken/checkpoint-000025.tmp99"));
+  EXPECT_EQ(read_text_file(folder_ / "broken/metrics.jsonl"), read_text_file(folder_ / "straight/metrics.jsonl"));
+  EXPECT_EQ(read_text_file(folder_ / "broken/checkpoint-000025/state.safetensors"), read_text_file(folder_ / "straight/checkpoint-000025/state.safetensors"));
+}
+
+// The engine's logits of what was exported, against the trainer's own of the same text.
+TEST_F(Runs, TheEngineComputesTheSame) {
+  const struct {
+    std::string name, attention, ffn;
+  } shapes[] = {{"qwen3_moe", "heads = 4, kv_heads = 2, qk_norm = \"per_head\"", moe_},
+                {"olmoe", "heads = 2, qk_norm = \"whole\"", R"t(experts = 4, width = 16, routing = "softmax | top_k(2)")t"},
+                {"mixtral", "heads = 2", moe_},
+                {"llama", "heads = 2", R"t(kind = "dense", width = 24)t"},
+                {"qwen3", "heads = 2, head = 8, qk_norm = \"per_head\"", R"t(kind = "dense", width = 24)t"}};
+  for (const auto& shape : shapes) {
+    SCOPED_TRACE(shape.name);
+    const fs::path config = write(shape.name, 10, shape.ffn, shape.attention);
+    const RunResult r = run(config);
+    Workers workers(2);
+    Description description = Description::read(config);
+    description.set_steps(10);
+    Arena arena;
+    const int64_t vocabulary = static_cast<int64_t>(load_data_tokenizer(std::string(MOIETY_SOURCE_DIR) + "/tests/data/tokenizers/byte_level/tokenizer.json").tokenizer->size());
+    LanguageModel model(description.root().table("model"), vocabulary, arena);
+    arena.finish(0, workers);
+    read_checkpoint(*newest_checkpoint(r.folder), arena, model.buffers());
+    const std::vector<int32_t> ids{5, 90, 17, 40, 41, 200, 90, 17, 3};
+    const int64_t rows = static_cast<int64_t>(ids.size());
+    Pass pass{workers, nullptr, {}};
+    TrainingStep step{pass};
+    const at::NoGradGuard no_graph;
+    const at::Tensor hidden = model.hidden({rows, rows, at::tensor(ids, at::kInt)}, step), expected = at::matmul(hidden, arena.value(0).t());
+    Session session(load_model(r.model), {.threads = 2, .cache_type = TensorType::f32});
+    const Append append{session.add_sequence(), ids, WantLogits::all};
+    const std::vector<float> logits = session.evaluate({&append, 1})[0];
+    ASSERT_EQ(static_cast<int64_t>(logits.size()), expected.numel());
+    double error = 0, size = 0;
+    for (size_t i = 0; i < logits.size(); i++) {
+      ASSERT_TRUE(std::isfinite(logits[i]));
+      error = std::max(error, std::abs(static_cast<double>(logits[i]) - expected.data_ptr<float>()[i]));
+      size = std::max(size, std::abs(static_cast<double>(logits[i])));
+    }
+    EXPECT_LE(error, 1e-5 * size);
+  }
+}
+
+TEST_F(Runs, NamesWhatIsWrongAndWhere) {
+  const auto message = [&](const fs::path& config) -> std::string {
+    try {
+      run(config);
+    } catch (const UsageError& e) {
+      return e.what();
+    }
+    return "no error";
+  };
+  EXPECT_NE(message(write("a", 5, R"t(experts = 4, widht = 16, routing = "top_k(1)")t")).find("is it 'widht'?"), std::string::npos);
+  EXPECT_NE(message(write("b", 5, moe_, "heads = 2", "sedd = 3")).find("did you mean 'seed'?"), std::string::npos);
+  EXPECT_NE(message(write("c", 5, moe_, "heads = 2", "clip = ")).find("c.toml:5:"), std::string::npos);
+  EXPECT_NE(message(write("d", 5, R"t(experts = 4, width = 16, routing = "softmax | top_j(2)")t")).find("top_k"), std::string::npos);
+  EXPECT_NE(message(write("e", 5, R"t(kind = "mou")t")).find("dense, moe"), std::string::npos);
+  EXPECT_NE(message(write("f", 5, R"t(experts = 4, width = 16, routing = "softmax | top_k(2)", balance = "swich_aux(1)")t")).find("switch_aux"), std::string::npos);
+  EXPECT_NE(message(write("g", 0, moe_)).find("must not be 0"), std::string::npos);
+  EXPECT_NE(message(write("h", 5, moe_, "heads = 3, kv_heads = 2")).find("can't share"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace moiety

@@ -1,0 +1,153 @@
+"""`moiety train` from the command line: a run, its resumption after kill -9, its model in the other verbs, and what it refuses."""
+import json
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import BUILD, ROOT
+
+TOKENIZER = ROOT / "tests/data/tokenizers/byte_level/tokenizer.json"
+
+if not (BUILD / "moiety-learn").exists():
+    pytest.skip("built without libtorch", allow_module_level=True)
+
+
+def configuration(folder, name="run", steps=30, ffn='experts = 4, width = 16, routing = "softmax | top_k(2) | renorm", balance = "switch_aux(0.01)"', more="", validation=0.2):
+    rng = random.Random(1)
+    words = "the small large house stands river wood by and near a old green".split()
+    text = "\f".join(" ".join(rng.choices(words, k=rng.randrange(20, 60))) + "." for _ in range(150))
+    (folder / "words.txt").write_text(text)
+    (folder / f"{name}.toml").write_text(f'''
+steps = {steps}
+batch = 4
+checkpoint_every = 5
+{more}
+[optimiser]
+rate = {{kind = "cosine", peak = 0.01, warmup = 3}}
+[model]
+d = 32
+context = 24
+blocks = 2
+[[model.block]]
+attention = {{heads = 2, qk_norm = "per_head"}}
+ffn = {{{ffn}}}
+[data]
+tokenizer = "{TOKENIZER}"
+validation = {validation}
+[[data.source]]
+files = "words.txt"
+domain = "words"
+''')
+    return folder / f"{name}.toml"
+
+
+def call(moiety, *args, status=0, **kw):
+    run = subprocess.run([moiety, "--quiet", *map(str, args)], capture_output=True, text=True, timeout=240, **kw)
+    assert run.returncode == status, f"status {run.returncode}: {run.stderr[-800:]}"
+    return run.stdout if status == 0 else run.stderr
+
+
+def test_a_run_and_its_model(moiety, tmp_path):
+    config = configuration(tmp_path)
+    result = json.loads(call(moiety, "train", config, "--json"))
+    assert result["steps"] == 30 and result["tokens"] == 30 * 4 * 24
+    assert 0 < result["held_out"]["words"]["bits_per_byte"] < 3
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert len(losses) == 30 and losses[-1] < 0.7 * losses[0]
+    assert all(sum(load) == 4 * 24 * 2 for line in lines if "load" in line for load in line["load"].values())
+    call(moiety, "convert", tmp_path / "run/model", tmp_path / "model.gguf")
+    for model in (tmp_path / "run/model", tmp_path / "model.gguf"):
+        text = json.loads(call(moiety, "run", model, "the small house", "-n", "8", "--temp", "0", "--raw", "--json"))["text"]
+        assert text.strip()
+    report = json.loads(call(moiety, "inspect", tmp_path / "model.gguf", "--json"))
+    assert report["routing"].endswith("softmax | top_k(2) | renorm") and report["parameters"]["total"] == result["parameters"]["total"]
+    assert "holds a run already" in call(moiety, "train", config, status=1)
+
+
+def test_kill_and_resume_give_the_same_bits(moiety, tmp_path):
+    steps = 60
+    call(moiety, "train", configuration(tmp_path, "straight", steps))
+    config = configuration(tmp_path, "killed", steps)
+    rng, run = random.Random(2), tmp_path / "killed"
+    command = [str(config)]
+    for _ in range(20):
+        process = subprocess.Popen([moiety, "--quiet", "train", *command], stderr=subprocess.PIPE)
+        time.sleep(0.9 + rng.random() * 0.6)
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if list(run.glob("checkpoint-??????")):
+            command = ["--resume", str(run)]
+        else:
+            shutil.rmtree(run, ignore_errors=True)
+    if process.poll() is None or process.returncode:
+        call(moiety, "train", *command)
+    straight = tmp_path / "straight"
+    assert (run / "metrics.jsonl").read_text() == (straight / "metrics.jsonl").read_text()
+    assert (run / "checkpoint-000060/state.safetensors").read_bytes() == (straight / "checkpoint-000060/state.safetensors").read_bytes()
+
+
+def test_ctrl_c_ends_cleanly_and_resumes(moiety, tmp_path):
+    config = configuration(tmp_path, steps=100000)
+    process = subprocess.Popen([moiety, "--quiet", "train", str(config)], stderr=subprocess.PIPE, text=True)
+    deadline = time.time() + 60
+    while not list((tmp_path / "run").glob("checkpoint-??????")) and time.time() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    assert not list((tmp_path / "run").glob("*.tmp*")) and list((tmp_path / "run").glob("checkpoint-??????"))
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(moiety, tmp_path):
+    config = configuration(tmp_path, steps=100000)
+
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60000, 60000))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    message = call(moiety, "train", config, status=1, preexec_fn=small_files)
+    assert "written" in message or "large" in message
+    assert not list((tmp_path / "run").glob("*.tmp*"))
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"more": "stepz = 3"}, "did you mean 'steps'"),
+    ({"ffn": "experts = 4, width = 16"}, "'routing' is missing"),
+    ({"ffn": 'experts = 4, width = 16, routing = "softmax | top_k(9)"'}, "top_k"),
+    ({"ffn": 'experts = 4, width = -1, routing = "softmax | top_k(1)"'}, "not negative"),
+    ({"validation": 1.5}, "share"),
+    ({"more": "batch_ = [1"}, "run.toml:"),
+])
+def test_wrong_descriptions_are_named(moiety, tmp_path, change, words):
+    message = call(moiety, "train", configuration(tmp_path, **change), status=2)
+    assert words in message and "run.toml:" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_and_empty_data(moiety, tmp_path):
+    config = configuration(tmp_path)
+    (tmp_path / "words.txt").write_text("")
+    assert "words.txt" in call(moiety, "train", config, status=1)
+    (tmp_path / "words.txt").unlink()
+    assert "words.txt" in call(moiety, "train", config, status=2)
+    assert "CONFIG.toml" in call(moiety, "train", status=2)
+    assert "no checkpoint" in call(moiety, "train", "--resume", tmp_path, status=1)
+
+
+def test_divergence_is_named(moiety, tmp_path):
+    config = configuration(tmp_path, steps=200)
+    config.write_text(config.read_text().replace("peak = 0.01", "peak = 1e30"))
+    message = call(moiety, "train", config, status=1)
+    assert message.startswith("moiety: step ") and "not finite" in message
+
+
+def test_the_program_that_trains_is_missing(moiety, tmp_path):
+    shutil.copy(moiety, tmp_path / "moiety")
+    message = call(tmp_path / "moiety", "train", configuration(tmp_path), status=1)
+    assert "libtorch-dev" in message
