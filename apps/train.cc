@@ -7,7 +7,7 @@ void add_train(Commands& commands) {
   auto o = std::make_shared<TrainVerb>();
   CLI::App* verb = commands.app.add_subcommand("train", "train a model as a TOML file describes it, or go on with a run");
   CLI::Option* config = verb->add_option("CONFIG", o->config, "a TOML file: model, data, optimiser; see docs/training.md");
-  verb->add_option("--resume", o->resume, "the directory of a run that goes on from its last checkpoint, with the same bits")->excludes(config);
+  verb->add_option("--resume", o->resume, "the directory of a run that goes on from its last checkpoint, with the same bits (default: a new run)")->excludes(config);
   verb->add_option("-o,--out", o->out, "directory of the run: metrics.jsonl, checkpoints, tokenised text (default: CONFIG without .toml)");
   verb->add_option("-t,--threads", o->threads, "threads (default: the cores that affinity and cgroup allow); never changes a result")->check(CLI::Range(1, 1024));
   verb->add_flag("--json", o->json, "one JSON document on stdout");
