@@ -109,8 +109,8 @@ void grouped_experts_gradient(const ExpertSlots& slots, const SwigluWeights& w, 
     const size_t first = slots.first_of_expert[e], rows = slots.first_of_expert[e + 1] - first;
     const float *x_e = inputs + first * d, *dy_e = d_outputs + first * d, *d_gate_up_e = d_gate_up + first * 2 * width, *hidden_e = hidden + first * width;
     products.push_back({in_rows(d_gate_up_e, 2 * width), in_rows(w.gate_up + e * 2 * width * d, d), d_inputs + first * d, d, rows, d, 2 * width});
-    products.push_back({transposed(d_gate_up_e, 2 * width), in_rows(x_e, d), gradients.gate_up + e * 2 * width * d, d, 2 * width, d, rows, gradients.add});
-    products.push_back({transposed(dy_e, d), in_rows(hidden_e, width), gradients.down + e * d * width, width, d, width, rows, gradients.add});
+    if (gradients.gate_up) products.push_back({transposed(d_gate_up_e, 2 * width), in_rows(x_e, d), gradients.gate_up + e * 2 * width * d, d, 2 * width, d, rows, gradients.add});
+    if (gradients.down) products.push_back({transposed(dy_e, d), in_rows(hidden_e, width), gradients.down + e * d * width, width, d, width, rows, gradients.add});
   }
   gemm(products, room.products, workers);
   combine(slots, d_inputs, dx, workers);

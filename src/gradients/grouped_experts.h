@@ -32,7 +32,7 @@ struct SwigluWeights {
   size_t width;
 };
 struct SwigluGradients {
-  float *gate_up, *down;  // added to, or written where `add` is false
+  float *gate_up, *down;  // added to, or written where `add` is false; null: not wanted
   bool add;
 };
 

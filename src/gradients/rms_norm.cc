@@ -67,6 +67,7 @@ void rms_norm_gradient(ConstRows x, const float* weight, const float* factors, C
       for (size_t r = p * piece; r < std::min(x.rows, (p + 1) * piece); r++) row(x[r], weight, factors[r], dy[r], dx[r], partial + p * x.cols, x.cols);
     }
   });
+  if (!d_weight) return;
   if (!add) std::fill_n(d_weight, x.cols, 0.0f);
   for (size_t p = 0; p < pieces; p++)
     for (size_t i = 0; i < x.cols; i++) d_weight[i] += partial[p * x.cols + i];

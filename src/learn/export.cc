@@ -93,6 +93,16 @@ void write_text(const fs::path& path, const std::string& text) {
 
 }  // namespace
 
+std::string export_obstacle(const LanguageModel& model) {
+  try {
+    Config config;
+    family_config(model.facts(), config);
+    return "";
+  } catch (const Error& e) {
+    return e.what();
+  }
+}
+
 void export_model(LanguageModel& model, Arena& arena, const fs::path& tokenizer_file, const DataTokenizer& tokenizer, const fs::path& directory) {
   Config config;
   nlohmann::json json = family_config(model.facts(), config);

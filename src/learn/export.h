@@ -7,7 +7,10 @@
 
 namespace moiety {
 
-// An Error if no known family is shaped so: it says what would have to be otherwise.
+// Why no known family is shaped so; empty if one is.
+std::string export_obstacle(const LanguageModel& model);
+
+// An Error if there is an obstacle.
 void export_model(LanguageModel& model, Arena& arena, const std::filesystem::path& tokenizer_file, const DataTokenizer& tokenizer, const std::filesystem::path& directory);
 
 }  // namespace moiety

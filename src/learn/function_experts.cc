@@ -31,7 +31,7 @@ struct SwigluExperts : torch::autograd::Function<SwigluExperts> {
     GradientPlace d_gate_up(pass, gate_up), d_down(pass, down);
     const SwigluWeights w{gate_up.data_ptr<float>(), down.data_ptr<float>(), static_cast<size_t>(down.size(2))};
     grouped_experts_gradient(slots, w, rows_of(x), {weight.data_ptr<float>(), slots.slots()}, hidden.data_ptr<float>(), rows_of(dy), rows_to(dx),
-                             {d_weight.data_ptr<float>(), slots.slots()}, {d_gate_up.data, d_down.data, d_gate_up.add}, pass.room, pass.workers);
+                             {d_weight.data_ptr<float>(), slots.slots()}, {d_gate_up.data, d_down.data, d_gate_up ? d_gate_up.add : d_down.add}, pass.room, pass.workers);
     return {dx, d_weight, d_gate_up.tensor, d_down.tensor, {}, {}};
   }
 };

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -19,6 +20,7 @@
 #include "learn/metrics.h"
 #include "learn/optimiser.h"
 #include "learn/report.h"
+#include "learn/rules.h"
 
 namespace moiety {
 namespace {
@@ -168,7 +170,10 @@ RunResult train(const RunOptions& o) {
   const DataTokenizer tokenizer = load_data_tokenizer(data.tokenizer);
   Arena arena;
   LanguageModel model(root.table("model"), static_cast<int64_t>(tokenizer.tokenizer->size()), arena);
+  apply_rules(root, arena);
   description.check_all_read();
+  const std::string obstacle = export_obstacle(model);
+  if (!obstacle.empty() && !o.quiet) std::fprintf(stderr, "note: checkpoints will hold the model, but it can't be exported: %s\n", obstacle.c_str());
 
   Workers workers(o.threads ? o.threads : default_thread_count());
   remove_leftovers(start.folder);
@@ -202,7 +207,7 @@ RunResult train(const RunOptions& o) {
     std::vector<SiteRecord> sites;
     const StepResult s = loop.step(result.steps, sites);
     if (!std::isfinite(s.loss) || !std::isfinite(s.norm))
-      throw Error("step {}: the loss is {} and the gradients' norm {}{}; lower the rate, or resume from the last checkpoint with another seed", result.steps, s.loss, s.norm, first_broken(arena));
+      throw Error("step {}: the loss is {} and the gradients' norm {}{}; a lower rate, a longer warmup or a smaller clip may help", result.steps, s.loss, s.norm, first_broken(arena));
     result.steps++;
     result.tokens += plan.batch * static_cast<uint64_t>(model.context());
     metrics.step(result.steps, result.tokens, {s.loss, s.nll, s.norm, plan.rate.at(result.steps - 1)}, s.losses, sites);
@@ -215,6 +220,7 @@ RunResult train(const RunOptions& o) {
   }
   if (result.held_out.empty()) result.held_out = evaluate(model, corpus.held_out, plan.sequences_at_once, loop.pass());
   result.active_parameters = model.active_parameters();
+  if (!obstacle.empty()) return result;
   result.model = start.folder / "model";
   export_model(model, arena, data.tokenizer, tokenizer, result.model);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

@@ -17,7 +17,7 @@ struct RunOptions {
 };
 
 struct RunResult {
-  std::filesystem::path folder, model;  // model: a Hugging Face directory
+  std::filesystem::path folder, model;  // model: a Hugging Face directory; empty if no family is shaped so
   uint64_t steps = 0, tokens = 0;
   size_t parameters = 0, active_parameters = 0;
   double seconds = 0;
