@@ -42,8 +42,11 @@ AtomicDirectory::AtomicDirectory(fs::path target, std::function<bool(const std::
   temporary_ += fmt::format(".tmp{}", ::getpid());
   std::error_code error;
   fs::create_directories(target_.parent_path(), error);
-  if (error || !fs::create_directory(temporary_, error)) throw Error("{}: cannot be written: {}", target_.string(), error ? error.message() : "its temporary name is taken");
-  remember_unfinished(temporary_.string());
+  remember_unfinished(temporary_.string());  // before it is there: a signal may come in between
+  if (error || !fs::create_directory(temporary_, error)) {
+    forget_unfinished(temporary_.string());
+    throw Error("{}: cannot be written: {}", target_.string(), error ? error.message() : "its temporary name is taken");
+  }
 }
 
 AtomicDirectory::~AtomicDirectory() {

@@ -1,6 +1,7 @@
 #include "base/memory.h"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <string>
@@ -20,5 +21,7 @@ uint64_t peak_memory_bytes() {
 }
 
 void reset_peak_memory() { std::ofstream("/proc/self/clear_refs") << '5'; }
+
+uint64_t machine_memory_bytes() { return static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)); }
 
 }  // namespace moiety

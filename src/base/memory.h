@@ -4,6 +4,7 @@
 
 namespace moiety {
 
+uint64_t machine_memory_bytes();
 // The most that it held at once, mapped files that were read among it.
 uint64_t peak_memory_bytes();
 // From here on only what is held later counts, where the system can do that.

@@ -10,11 +10,16 @@
 
 namespace moiety {
 
+// Far above any machine's memory, far below where sizes in bytes overflow.
+constexpr size_t most_numbers = size_t{1} << 44;
+
 size_t Arena::declare(std::string name, std::vector<int64_t> shape, Initial initial) {
   for (const Parameter& p : parameters_)
     if (p.name == name) throw Error("the parameter {} is declared twice", name);
   Parameter p{std::move(name), std::move(shape), initial, size_, 1, {}};
-  for (int64_t n : p.shape) p.count *= static_cast<size_t>(n);
+  for (int64_t n : p.shape)
+    if (__builtin_mul_overflow(p.count, static_cast<size_t>(n), &p.count) || p.count > most_numbers || size_ > most_numbers)
+      throw UsageError("the parameter {} would have more than {} numbers", p.name, most_numbers);
   size_ += (p.count + 15) / 16 * 16;  // every parameter begins on a cache line
   parameters_.push_back(std::move(p));
   return parameters_.size() - 1;

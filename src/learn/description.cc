@@ -29,6 +29,8 @@ struct DescriptionSource {
 
 namespace {
 
+constexpr int64_t most_count = 1'000'000'000;
+
 const TomlTable* hidden(const toml::table& table) { return reinterpret_cast<const TomlTable*>(&table); }
 
 std::string place(const std::string& file, const toml::node& node) {
@@ -95,6 +97,7 @@ double Table::number(std::string_view key, double fallback) const { return has(k
 uint64_t Table::count(std::string_view key) const {
   const toml::node& node = DescriptionSource::need(*this, key);
   if (!node.is_integer() || *node.value<int64_t>() < 0) wrong(key, "a whole number, not negative, is expected");
+  if (*node.value<int64_t>() > most_count && key != "seed") wrong(key, fmt::format("it is larger than {}", most_count));
   return static_cast<uint64_t>(*node.value<int64_t>());
 }
 uint64_t Table::count(std::string_view key, uint64_t fallback) const { return has(key) ? count(key) : fallback; }

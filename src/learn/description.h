@@ -16,7 +16,7 @@ struct TomlTable;          // toml++'s, which would cost every file that include
 
 class Table {
  public:
-  // Of a key; without a fallback the key must be there. Numbers may be integers or floats; counts are integers >= 0.
+  // Of a key; without a fallback the key must be there. Numbers may be integers or floats; counts are integers in [0, 10^9] (a seed: any).
   double number(std::string_view key) const;
   double number(std::string_view key, double fallback) const;
   uint64_t count(std::string_view key) const;

@@ -14,6 +14,8 @@ LanguageModel::LanguageModel(const Table& t, int64_t vocabulary, Arena& arena) :
   z_loss_ = static_cast<float>(t.number("z_loss", 0));
   const float deviation = static_cast<float>(t.number("deviation", 0.02));
   const uint64_t blocks = t.count("blocks");
+  if (context_ > 1 << 20) t.wrong("context", "it is larger than 1048576");
+  if (blocks == 0 || blocks > 10000) t.wrong("blocks", "from 1 to 10000 are possible");
   const std::vector<Table> kinds = t.tables("block");
   if (kinds.empty()) t.wrong("block", "at least one [[model.block]] is needed");
   embedding_ = arena_.declare("token_embd.weight", {vocabulary_, d_}, {0, deviation});

@@ -18,8 +18,10 @@ class CausalPart : public ModelPart {
   CausalPart(const Table& t, const PartSite& site) : arena_(site.arena), d_(site.d) {
     heads_ = static_cast<int64_t>(t.count("heads"));
     kv_heads_ = static_cast<int64_t>(t.count("kv_heads", static_cast<uint64_t>(heads_)));
+    if (heads_ > 1 << 16) t.wrong("heads", "it is larger than 65536");
     if (heads_ == 0 || kv_heads_ == 0 || heads_ % kv_heads_ != 0) t.wrong("kv_heads", fmt::format("{} heads can't share {} key heads evenly", heads_, kv_heads_));
     head_ = static_cast<int64_t>(t.count("head", static_cast<uint64_t>(d_ / heads_)));
+    if (head_ > 1 << 16) t.wrong("head", "it is larger than 65536");
     if (head_ == 0 || head_ % 2 != 0) t.wrong("head", fmt::format("heads of {} numbers can't be rotated in pairs", head_));
     window_ = t.count("window", 0);
     base_ = t.number("rope", 10000);

@@ -12,7 +12,9 @@
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "base/json.h"
+#include "base/memory.h"
 #include "base/progress.h"
+#include "base/size.h"
 #include "kernels/isa.h"
 #include "learn/allocator.h"
 #include "learn/checkpoint.h"
@@ -39,6 +41,7 @@ struct Plan {
     p.steps = root.count("steps");
     p.batch = root.count("batch");
     p.sequences_at_once = root.count("sequences_at_once", p.batch);
+    if (p.batch > 1 << 20) root.wrong("batch", "it is larger than 1048576");
     if (p.steps == 0 || p.batch == 0) root.wrong(p.steps ? "batch" : "steps", "it must not be 0");
     if (p.sequences_at_once == 0 || p.batch % p.sequences_at_once) root.wrong("sequences_at_once", "it must divide batch");
     p.clip = root.number("clip", 1);
@@ -132,6 +135,13 @@ std::string first_broken(Arena& arena) {
   return "";
 }
 
+// Values, gradients and two moments, float32 each.
+void check_memory(const Arena& arena) {
+  const uint64_t needed = arena.size() * 4 * sizeof(float), there = machine_memory_bytes();
+  if (needed > there)
+    throw Error("the model has {} parameters, whose training takes {} before any activation; this machine has {}", arena.size(), show_size(needed), show_size(there));
+}
+
 // Where a run's files are, and what it begins with.
 struct Start {
   fs::path folder, config;
@@ -172,6 +182,7 @@ RunResult train(const RunOptions& o) {
   LanguageModel model(root.table("model"), static_cast<int64_t>(tokenizer.tokenizer->size()), arena);
   apply_rules(root, arena);
   description.check_all_read();
+  check_memory(arena);
   const std::string obstacle = export_obstacle(model);
   if (!obstacle.empty() && !o.quiet) std::fprintf(stderr, "note: checkpoints will hold the model, but it can't be exported: %s\n", obstacle.c_str());
 
@@ -220,10 +231,10 @@ RunResult train(const RunOptions& o) {
   }
   if (result.held_out.empty()) result.held_out = evaluate(model, corpus.held_out, plan.sequences_at_once, loop.pass());
   result.active_parameters = model.active_parameters();
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   if (!obstacle.empty()) return result;
   result.model = start.folder / "model";
   export_model(model, arena, data.tokenizer, tokenizer, result.model);
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return result;
 }
 

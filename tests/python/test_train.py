@@ -122,6 +122,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(moiety, tmp_path):
     ({"ffn": 'experts = 4, width = 16, routing = "softmax | top_k(9)"'}, "top_k"),
     ({"ffn": 'experts = 4, width = -1, routing = "softmax | top_k(1)"'}, "not negative"),
     ({"validation": 1.5}, "share"),
+    ({"ffn": 'experts = 4, width = 999999999999, routing = "softmax | top_k(1)"'}, "larger than"),
     ({"more": "batch_ = [1"}, "run.toml:"),
 ])
 def test_wrong_descriptions_are_named(moiety, tmp_path, change, words):
@@ -138,6 +139,12 @@ def test_missing_and_empty_data(moiety, tmp_path):
     assert "words.txt" in call(moiety, "train", config, status=2)
     assert "CONFIG.toml" in call(moiety, "train", status=2)
     assert "no checkpoint" in call(moiety, "train", "--resume", tmp_path, status=1)
+
+
+def test_absurd_shapes_take_no_memory(moiety, tmp_path):
+    for ffn in ('experts = 1000000, width = 1000000, routing = "softmax | top_k(1)"', 'experts = 100000000, width = 100000000, routing = "softmax | top_k(1)"'):
+        run = subprocess.run([moiety, "--quiet", "train", configuration(tmp_path, ffn=ffn)], capture_output=True, text=True, timeout=60)
+        assert run.returncode in (1, 2) and ("parameters" in run.stderr or "numbers" in run.stderr), run.stderr
 
 
 def test_divergence_is_named(moiety, tmp_path):
