@@ -31,10 +31,7 @@ DomainResult evaluate_domain(LanguageModel& model, const Corpus::Domain& domain,
       out.tokens += targets.data_ptr<int32_t>()[r] >= 0;
     }
     out.load.resize(step.sites.size());
-    for (size_t s = 0; s < step.sites.size(); s++) {
-      out.load[s].resize(step.sites[s].experts);
-      for (size_t e = 0; e < out.load[s].size(); e++) out.load[s][e] += step.sites[s].routed.load[e];
-    }
+    for (size_t s = 0; s < step.sites.size(); s++) add_load(step.sites[s], out.load[s]);
   }
   out.bytes = domain.windows.bytes();
   out.nll_per_token = nll / static_cast<double>(out.tokens);

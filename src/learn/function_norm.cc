@@ -16,6 +16,18 @@ void add_rows(ConstRows x, ConstRows y, Rows out, Workers& workers) {
   });
 }
 
+// Through the norm alone, from what both functions below save: the rows that were normed, the weight, the rows' factors.
+struct NormGradient {
+  at::Tensor dx, d_weight;
+
+  NormGradient(const variable_list& saved, const at::Tensor& d_normed, Pass& pass) : dx(at::empty_like(saved[0])) {
+    const at::Tensor dy = d_normed.contiguous();
+    GradientPlace dw(pass, saved[1]);
+    rms_norm_gradient(rows_of(saved[0]), saved[1].data_ptr<float>(), saved[2].data_ptr<float>(), rows_of(dy), rows_to(dx), dw.data, dw.add, pass.room, pass.workers);
+    d_weight = dw.tensor;
+  }
+};
+
 struct Norm : torch::autograd::Function<Norm> {
   static at::Tensor forward(AutogradContext* c, at::Tensor x, at::Tensor weight, double eps, Pass* pass) {
     at::Tensor y = at::empty_like(x), factors = at::empty({x.size(0)}, x.options());
@@ -25,13 +37,8 @@ struct Norm : torch::autograd::Function<Norm> {
     return y;
   }
   static variable_list backward(AutogradContext* c, variable_list d_out) {
-    Pass& pass = kept(c);
-    const variable_list saved = c->get_saved_variables();
-    const at::Tensor dy = d_out[0].contiguous();
-    at::Tensor dx = at::empty_like(saved[0]);
-    GradientPlace dw(pass, saved[1]);
-    rms_norm_gradient(rows_of(saved[0]), saved[1].data_ptr<float>(), saved[2].data_ptr<float>(), rows_of(dy), rows_to(dx), dw.data, dw.add, pass.room, pass.workers);
-    return {dx, dw.tensor, {}, {}};
+    const NormGradient g(c->get_saved_variables(), d_out[0], kept(c));
+    return {g.dx, g.d_weight, {}, {}};
   }
 };
 
@@ -46,16 +53,12 @@ struct SumNorm : torch::autograd::Function<SumNorm> {
   }
   static variable_list backward(AutogradContext* c, variable_list d_out) {
     Pass& pass = kept(c);
-    const variable_list saved = c->get_saved_variables();
-    const at::Tensor dy = d_out[1].contiguous();
-    at::Tensor d = at::empty_like(saved[0]);
-    GradientPlace dw(pass, saved[1]);
-    rms_norm_gradient(rows_of(saved[0]), saved[1].data_ptr<float>(), saved[2].data_ptr<float>(), rows_of(dy), rows_to(d), dw.data, dw.add, pass.room, pass.workers);
+    NormGradient g(c->get_saved_variables(), d_out[1], pass);
     if (d_out[0].defined()) {
       const at::Tensor d_sum = d_out[0].contiguous();
-      add_rows(rows_of(d), rows_of(d_sum), rows_to(d), pass.workers);
+      add_rows(rows_of(g.dx), rows_of(d_sum), rows_to(g.dx), pass.workers);
     }
-    return {d, d, dw.tensor, {}, {}};
+    return {g.dx, g.dx, g.d_weight, {}, {}};
   }
 };
 

@@ -27,11 +27,7 @@ void Metrics::step(uint64_t step, uint64_t tokens, const Numbers& n, std::span<c
   nlohmann::ordered_json line = {{"step", step}, {"tokens", tokens}, {"loss", n.loss}, {"nll", n.nll}, {"gradient_norm", n.gradient_norm}, {"rate", n.rate}};
   if (!losses.empty()) line["losses"] = std::map<std::string, double>(losses.begin(), losses.end());
   std::map<std::string, std::vector<int64_t>> load;
-  for (const SiteRecord& s : sites) {
-    std::vector<int64_t>& sum = load[s.name];
-    sum.resize(s.experts);
-    for (size_t e = 0; e < s.experts; e++) sum[e] += s.routed.load[e];
-  }
+  for (const SiteRecord& s : sites) add_load(s, load[s.name]);
   if (!load.empty()) line["load"] = load;
   write(line.dump() + "\n");
 }

@@ -30,6 +30,12 @@ struct SiteRecord {
   RoutedRows routed;
 };
 
+// Adds a site's load to a sum over passes.   sum: [experts], or empty at first
+inline void add_load(const SiteRecord& site, std::vector<int64_t>& sum) {
+  sum.resize(site.experts);
+  for (size_t e = 0; e < site.experts; e++) sum[e] += site.routed.load[e];
+}
+
 struct TrainingStep {
   Pass& pass;
   uint64_t number = 0;

@@ -11,8 +11,6 @@
 namespace moiety {
 namespace {
 
-enum class QkNorms { none, per_head, whole };
-
 class CausalPart : public ModelPart {
  public:
   CausalPart(const Table& t, const PartSite& site) : arena_(site.arena), d_(site.d) {
@@ -26,18 +24,17 @@ class CausalPart : public ModelPart {
     window_ = t.count("window", 0);
     base_ = t.number("rope", 10000);
     rope_ = rope_table(site.context, head_, base_);
-    norm_text_ = t.text("qk_norm", "none");
-    if (norm_text_ != "none" && norm_text_ != "per_head" && norm_text_ != "whole") t.wrong("qk_norm", "none, per_head or whole is expected");
-    norm_ = norm_text_ == "none" ? QkNorms::none : norm_text_ == "whole" ? QkNorms::whole : QkNorms::per_head;
+    qk_norm_ = t.text("qk_norm", "none");
+    if (qk_norm_ != "none" && qk_norm_ != "per_head" && qk_norm_ != "whole") t.wrong("qk_norm", "none, per_head or whole is expected");
     epsilon_ = site.epsilon;
     const Initial weight{0, site.deviation};
     q_ = arena_.declare(site.prefix + "attn_q.weight", {heads_ * head_, d_}, weight);
     k_ = arena_.declare(site.prefix + "attn_k.weight", {kv_heads_ * head_, d_}, weight);
     v_ = arena_.declare(site.prefix + "attn_v.weight", {kv_heads_ * head_, d_}, weight);
     out_ = arena_.declare(site.prefix + "attn_output.weight", {d_, heads_ * head_}, weight);
-    if (norm_ != QkNorms::none) {
-      q_norm_ = arena_.declare(site.prefix + "attn_q_norm.weight", {norm_ == QkNorms::whole ? heads_ * head_ : head_}, {1, 0});
-      k_norm_ = arena_.declare(site.prefix + "attn_k_norm.weight", {norm_ == QkNorms::whole ? kv_heads_ * head_ : head_}, {1, 0});
+    if (qk_norm_ != "none") {
+      q_norm_ = arena_.declare(site.prefix + "attn_q_norm.weight", {qk_norm_ == "whole" ? heads_ * head_ : head_}, {1, 0});
+      k_norm_ = arena_.declare(site.prefix + "attn_k_norm.weight", {qk_norm_ == "whole" ? kv_heads_ * head_ : head_}, {1, 0});
     }
   }
 
@@ -51,7 +48,7 @@ class CausalPart : public ModelPart {
   }
 
   PartFacts facts() const override {
-    PartFacts out{{{"num_attention_heads", heads_}, {"num_key_value_heads", kv_heads_}, {"head_dim", head_}, {"rope_theta", base_}}, norm_text_, ""};
+    PartFacts out{{{"num_attention_heads", heads_}, {"num_key_value_heads", kv_heads_}, {"head_dim", head_}, {"rope_theta", base_}}, qk_norm_, ""};
     if (window_) out.config["sliding_window"] = window_;
     return out;
   }
@@ -60,8 +57,8 @@ class CausalPart : public ModelPart {
 
  private:
   at::Tensor normed(const at::Tensor& x, size_t weight, Pass& pass) const {
-    if (norm_ == QkNorms::none) return x;
-    if (norm_ == QkNorms::whole) return rms_norm(x, arena_.value(weight), epsilon_, pass);
+    if (qk_norm_ == "none") return x;
+    if (qk_norm_ == "whole") return rms_norm(x, arena_.value(weight), epsilon_, pass);
     return rms_norm(x.view({-1, head_}), arena_.value(weight), epsilon_, pass).view(x.sizes());
   }
 
@@ -69,8 +66,7 @@ class CausalPart : public ModelPart {
   int64_t d_, heads_, kv_heads_, head_, window_;
   double base_;
   RopeTable rope_;
-  std::string norm_text_;
-  QkNorms norm_;
+  std::string qk_norm_;
   float epsilon_;
   size_t q_, k_, v_, out_, q_norm_ = 0, k_norm_ = 0;
 };

@@ -50,8 +50,7 @@ class MoePart : public ModelPart {
       if (!b.update) continue;
       std::vector<int64_t> load(static_cast<size_t>(experts_));
       for (const SiteRecord& s : step.sites)
-        if (s.name == name_)
-          for (size_t e = 0; e < load.size(); e++) load[e] += s.routed.load[e];
+        if (s.name == name_) add_load(s, load);
       b.update(load, bias_);
     }
   }
