@@ -11,6 +11,7 @@
 #include "apps/version.h"
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "base/memory.h"
 #include "kernels/isa.h"
 #include "text/utf8.h"
 
@@ -50,6 +51,7 @@ int main(int argc, char** argv) {
   add_all_verbs(commands);
   try {
     catch_interrupts();
+    keep_freed_memory();
     choose_isa();
     app.parse(argc, argv);
     const int status = commands.chosen ? commands.chosen() : 2;

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdlib>
 #include <memory>
+#include <new>
+#include <utility>
 #include <vector>
 
 namespace moiety {
@@ -20,6 +22,12 @@ struct HugePageAllocator {
   HugePageAllocator(const HugePageAllocator<U>&) {}
   T* allocate(size_t count) { return static_cast<T*>(allocate_on_huge_pages(count * sizeof(T))); }
   void deallocate(T* p, size_t) { std::free(p); }
+  // Numbers and bytes that a container grows by are left as they are: what is asked for is about to be written.
+  template <class U, class... Arguments>
+  void construct(U* p, Arguments&&... arguments) {
+    if constexpr (sizeof...(arguments) > 0) ::new (static_cast<void*>(p)) U(std::forward<Arguments>(arguments)...);
+    else ::new (static_cast<void*>(p)) U;
+  }
   bool operator==(const HugePageAllocator&) const { return true; }
 };
 using LargeBytes = std::vector<std::byte, HugePageAllocator<std::byte>>;

@@ -10,4 +10,8 @@ uint64_t peak_memory_bytes();
 // From here on only what is held later counts, where the system can do that.
 void reset_peak_memory();
 
+// Memory that is given back stays with the process for the next request: the buffers of a pass over a long prompt, which come and go with
+// every layer, are otherwise cleared by the system each time, on one thread.
+void keep_freed_memory();
+
 }  // namespace moiety

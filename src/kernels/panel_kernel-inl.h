@@ -3,6 +3,12 @@
 //
 // V has `lanes` (16 or 8) rows of a panel; H says which half of the panel's 16 rows a V of 8 lanes works on.
 //   B  bytes: code 4 r + k of row r     I  a sum for each row     S  what a chain of byte products is kept in     F  a float for each row
+//
+// What is done for each row of activations beside the byte products decides the speed, since it takes the same ports. So a sum starts at
+// q8_start, whose bits are a float's whose unit is 1: after the products the sum is that float already, and one fused multiply-add
+// scales it and takes the start away again, exactly (kernels/q8_rows.h). Offsets of codes join the start where a block has that ready,
+// and the minima's way of being subtracted where not.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -36,27 +42,38 @@ struct Tile {
   // On instruction sets that multiply unsigned by signed bytes exactly, signed codes move up by 128.
   static constexpr bool moved = f.is_signed() && V::exact;
   static constexpr int offset = moved ? 128 : f.offset;
+  static constexpr int start = f.sub == 32 ? q8_start_for(offset) : -1;  // which of a block's starts has this offset
+  static constexpr bool subtracts_offset = offset != 0 && start < 0;
   static constexpr int per_sub = f.sub / 4;  // groups of four columns
   // Byte products add up in 16 bits this many at a time: 2 * 127 * largest * chain stays below 2^15.
   static constexpr int longest = f.largest() > 64 ? 1 : f.largest() > 32 ? 2 : f.largest() > 16 ? 4 : 8;
   static constexpr int chain = V::exact ? 1 : longest < per_sub ? longest : per_sub;
 
-  template <int bits, int g>
-  [[gnu::always_inline]] static B plane(const std::byte* at) {
-    if constexpr (bits == 8) return V::load(at + 64 * g);
-    else if constexpr (bits == 4) return V::mask(V::template down<4 * (g / 4)>(V::load(at + 64 * (g % 4))), 15);
-    else if constexpr (bits == 2) return V::mask(V::template down<2 * (g % 4)>(V::load(at + 64 * (g / 4))), 3);
-    else return V::mask(V::template down<g>(V::load(at)), 1);
+  // Where the bits of group g lie in a plane of so many bits: bytes from its begin, bits from the right.
+  static constexpr size_t plane_byte(int bits, int g) { return 64 * size_t(bits == 8 ? g : bits == 4 ? g % 4 : bits == 2 ? g / 4 : 0); }
+  static constexpr int plane_bit(int bits, int g) { return bits == 8 ? 0 : bits == 4 ? 4 * (g / 4) : bits == 2 ? 2 * (g % 4) : g; }
+
+  // Codes, with what their bytes hold besides where they are of one plane.
+  template <int g>
+  [[gnu::always_inline]] static B uncut_codes(const std::byte* at) {
+    const B low = V::template down<plane_bit(f.low_bits, g)>(V::load(at + plane_byte(f.low_bits, g)));
+    if constexpr (f.high_bits == 0) return low;
+    else {
+      constexpr int bit = plane_bit(f.high_bits, g) - f.low_bits, low_mask = (1 << f.low_bits) - 1;
+      const B high = V::load(at + f.low_bytes() + plane_byte(f.high_bits, g));
+      if constexpr (bit < 0) return V::template either_by<low_mask>(low, V::template up<-bit>(high));
+      else return V::template either_by<low_mask>(low, V::template down<bit>(high));
+    }
   }
   template <int g>
   [[gnu::always_inline]] static B codes(const std::byte* at) {
-    B low = plane<f.low_bits, g>(at);
-    if constexpr (f.high_bits != 0) low = V::either(low, V::template up<f.low_bits>(plane<f.high_bits, g>(at + f.low_bytes())));
-    if constexpr (f.codes == Codes::doubled) low = V::template up<1>(low);
-    if constexpr (f.codes == Codes::curve) low = V::lookup(curve_table, low);
-    if constexpr (f.codes == Codes::fp4) low = V::lookup(fp4_table, low);
-    if constexpr (moved) low = V::flip_top(low);
-    return low;
+    B out = uncut_codes<g>(at);
+    if constexpr (f.low_bits < 8) out = V::mask(out, char((1 << (f.low_bits + f.high_bits)) - 1));
+    if constexpr (f.codes == Codes::doubled) out = V::template up<1>(out);
+    if constexpr (f.codes == Codes::curve) out = V::lookup(curve_table, out);
+    if constexpr (f.codes == Codes::fp4) out = V::lookup(fp4_table, out);
+    if constexpr (moved) out = V::flip_top(out);
+    return out;
   }
 
   template <int H>
@@ -85,41 +102,48 @@ struct Tile {
     unrolled<subs>([&](auto sub) __attribute__((always_inline)) {
       typename V::I products[T];
       typename V::S chained[T];
-      for (int t = 0; t < T; t++)
-        products[t] = offset == 0 ? V::zero_int() : V::whole(-offset * (subs == 1 ? x[t]->whole : x[t]->sum[sub.value]));
+      unrolled<T>([&](auto t) __attribute__((always_inline)) {
+        if constexpr (start >= 0) products[t.value] = V::whole(x[t.value]->starts[start]);
+        else products[t.value] = V::whole(q8_start);
+      });
       unrolled<per_sub>([&](auto step) __attribute__((always_inline)) {
         constexpr int g = decltype(sub)::value * per_sub + decltype(step)::value;
-        constexpr bool first = decltype(step)::value % chain == 0, last = decltype(step)::value % chain == chain - 1;
+        [[maybe_unused]] constexpr bool first = decltype(step)::value % chain == 0, last = decltype(step)::value % chain == chain - 1;
         const B w = codes<g>(codes_at);
-        for (int t = 0; t < T; t++) {
-          if constexpr (f.is_signed() && !moved) V::add_signed(products[t], w, x[t]->q + 4 * g);
-          else V::template add<first, last>(products[t], chained[t], w, x[t]->q + 4 * g);
-        }
+        unrolled<T>([&](auto t) __attribute__((always_inline)) {
+          if constexpr (f.is_signed() && !moved) V::add_signed(products[t.value], w, x[t.value]->q + 4 * g);
+          else V::template add<first, last>(products[t.value], chained[t.value], w, x[t.value]->q + 4 * g);
+        });
       });
       const F scale = scale_of<H>(block, d, at * subs + sub.value);
-      for (int t = 0; t < T; t++) sums[t] = V::fused(V::times(V::floats(products[t]), scale), V::all(x[t]->scale), sums[t]);
-      if constexpr (f.minimum) {
-        const F minimum = minimum_of<H>(block, dmin, at * subs + sub.value);
-        for (int t = 0; t < T; t++) {
-          const F sum = V::all(subs == 1 ? x[t]->scaled_whole : x[t]->scaled_sum[sub.value]);
-          sums[t] = f.minimum_subtracted ? V::fused_less(minimum, sum, sums[t]) : V::fused(minimum, sum, sums[t]);
-        }
+      unrolled<T>([&](auto t) __attribute__((always_inline)) {
+        sums[t.value] = V::fused(V::scaled(products[t.value], x[t.value]->scale, x[t.value]->scaled_start), scale, sums[t.value]);
+      });
+      const auto subtract = [&](F factor, auto t) __attribute__((always_inline)) {
+        const F sum = V::all(subs == 1 ? x[t.value]->scaled_whole : x[t.value]->scaled_sum[sub.value]);
+        sums[t.value] = f.minimum && !f.minimum_subtracted ? V::fused(factor, sum, sums[t.value]) : V::fused_less(factor, sum, sums[t.value]);
+      };
+      static_assert(!(f.minimum && subtracts_offset));
+      if constexpr (f.minimum || subtracts_offset) {
+        const F factor = f.minimum ? minimum_of<H>(block, dmin, at * subs + sub.value) : V::times(scale, V::all(float(offset)));
+        unrolled<T>([&](auto t) __attribute__((always_inline)) { subtract(factor, t); });
       }
     });
   }
 
+  // Rows are reached by one growing index: pointers that grow each would be a vector to the compiler, which goes through memory.
   template <int T, int H>
   [[gnu::always_inline]] static void half(const std::byte* panel, size_t cols, const void* const* rows, float (*out)[panel_rows]) {
-    const Q8Block* x[T];
+    const Q8Block *first[T], *x[T];
     F sums[T];
-    for (int t = 0; t < T; t++) x[t] = static_cast<const Q8Block*>(rows[t]), sums[t] = V::zero();
-    for (size_t c = 0; c < cols; c += f.columns, panel += f.bytes()) {
+    unrolled<T>([&](auto t) __attribute__((always_inline)) { first[t.value] = static_cast<const Q8Block*>(rows[t.value]), sums[t.value] = V::zero(); });
+    for (size_t c = 0, block = 0; c < cols; c += f.columns, panel += f.bytes()) {
       const F d = f.d == BlockScale::none ? V::zero() : f.d == BlockScale::exponent ? V::exponents(panel + H * V::lanes) : V::halves(panel + H * 2 * V::lanes);
       const F dmin = f.minimum ? V::halves(panel + f.minimum_at() + H * 2 * V::lanes) : d;
-      for (int at = 0; at < f.columns / 32; at++) {
+      for (int at = 0; at < f.columns / 32; at++, block++) {
         if constexpr (H == 0) V::ahead(panel + f.codes_at() + at * f.group_bytes(), f.group_bytes());
+        unrolled<T>([&](auto t) __attribute__((always_inline)) { x[t.value] = first[t.value] + block; });
         columns32<T, H>(panel, at, d, dmin, x, sums);
-        for (int t = 0; t < T; t++) x[t]++;
       }
     }
     for (int t = 0; t < T; t++) V::store(out[t] + H * V::lanes, sums[t]);
@@ -186,7 +210,7 @@ template <class V>
   const std::byte* codes = bytes;
   typename V::I sum[sums];
   typename V::S chain[sums];
-  for (auto& s : sum) s = V::zero_int();
+  for (auto& s : sum) s = V::whole(0);
   for (uint64_t r = 0; r < rounds; r++)
     unrolled<steps>([&](auto step) __attribute__((always_inline)) {
       asm volatile("" : "+r"(codes));  // or products that are alike would be made once
@@ -226,6 +250,7 @@ constexpr PanelFormat of_any_type(PanelFormat f) {
 template <class V, size_t... i>
 constexpr PanelKernels all_kernels(const char* name, std::index_sequence<i...>) {
   return {name,
+          std::max(V::tokens, 8),
           {multiply<V, Tile<V, of_any_type(panel_formats[i])>, V::tokens>...},
           multiply<V, FloatTile<V, TensorType::f32>, V::float_tokens>,
           multiply<V, FloatTile<V, TensorType::f16>, V::float_tokens>,

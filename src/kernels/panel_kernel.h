@@ -11,13 +11,19 @@ namespace moiety {
 // out[t][r] = row r of the panel times activation row x[t]. `x` are Q8Block rows where the type has a PanelFormat, else float rows.
 using PanelKernel = void (*)(const std::byte* panel, size_t cols, const void* const* x, size_t tokens, float (*out)[panel_rows]);
 
+inline constexpr size_t panel_tile = 12;
+
 struct PanelKernels {
   const char* name;
+  size_t tile;  // rows of activations for which a panel is best asked at once: at most panel_tile
   PanelKernel quantised[sizeof(panel_formats) / sizeof(panel_formats[0])];  // in the order of panel_formats
   PanelKernel f32, f16, bf16;
   // The most that multiplications alone can do, from registers: multiply-adds done in `rounds` rounds, of bytes and of floats.
   uint64_t (*spin_bytes)(uint64_t rounds);
   uint64_t (*spin_floats)(uint64_t rounds);
+
+  // How many of the rows that are left to take next: a tile, and what lies between one and two of them in near halves.
+  size_t next_rows(size_t left) const { return left <= tile ? left : left >= 2 * tile ? tile : (left / 2 + 3) / 4 * 4; }
 };
 
 extern const PanelKernels panel_kernels_portable, panel_kernels_avx2, panel_kernels_avxvnni, panel_kernels_avx512, panel_kernels_avx512vnni;

@@ -37,7 +37,8 @@ struct Portable {
 
   static B load(const std::byte* p) { return bytes([&](int i) { return byte(p, i); }); }
   static B mask(B x, int bits) { return bytes([&](int i) { return x.at[i] & bits; }); }
-  static B either(B x, B y) { return bytes([&](int i) { return x.at[i] | y.at[i]; }); }
+  template <int bits>
+  static B either_by(B x, B y) { return bytes([&](int i) { return (x.at[i] & bits) | (y.at[i] & ~bits); }); }
   template <int n>
   static B down(B x) { return bytes([&](int i) { return x.at[i] >> n; }); }
   template <int n>
@@ -45,7 +46,6 @@ struct Portable {
   static B flip_top(B x) { return bytes([&](int i) { return x.at[i] ^ 0x80; }); }
   static B lookup(const int8_t* table, B codes) { return bytes([&](int i) { return table[codes.at[i]]; }); }
 
-  static I zero_int() { return {}; }
   static I whole(int32_t x) {
     I out;
     for (int32_t& v : out.at) v = x;
@@ -63,6 +63,7 @@ struct Portable {
   static F times(F x, F y) { return rows([&](int i) { return x.at[i] * y.at[i]; }); }
   static F fused(F x, F y, F z) { return rows([&](int i) { return x.at[i] * y.at[i] + z.at[i]; }); }
   static F fused_less(F x, F y, F z) { return rows([&](int i) { return z.at[i] - x.at[i] * y.at[i]; }); }
+  static F scaled(const I& sum, float scale, float) { return rows([&](int i) { return static_cast<float>(sum.at[i] - q8_start) * scale; }); }
   static F floats(const I& x) { return rows([&](int i) { return static_cast<float>(x.at[i]); }); }
   static F floats_at(const std::byte* p) {
     F out;

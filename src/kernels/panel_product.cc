@@ -78,14 +78,13 @@ struct Place {  // a range of panels of one matrix among all panels of the produ
 
 // Rows in tiles that stay in the first-level cache while panels, which the second-level cache holds, pass by.
 void multiply_panels(const Place& place, size_t begin, size_t end, size_t tokens) {
-  constexpr size_t tile = panel_tile;
   static thread_local PanelRoom room;
   const Matrix& w = *place.product->w;
   const ReadyPanels ready(w, begin, end, room);
-  float out[tile][panel_rows];
-  const void* some[tile];
-  for (size_t t = 0; t < tokens; t += tile) {
-    const size_t count = std::min(tile, tokens - t);
+  float out[panel_tile][panel_rows];
+  const void* some[panel_tile];
+  for (size_t t = 0, count; t < tokens; t += count) {
+    count = panel_kernels().next_rows(tokens - t);
     for (size_t k = 0; k < count; k++) some[k] = place.rows[t + k];
     for (size_t p = begin; p < end; p++) {
       place.multiply(ready[p], w.cols, some, count, out);

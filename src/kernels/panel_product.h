@@ -14,8 +14,6 @@
 
 namespace moiety {
 
-inline constexpr size_t panel_tile = 8;  // rows of activations that share a panel's unpacking
-
 // The kernels of the instruction set in use.
 const PanelKernels& panel_kernels();
 // Those of the others that this machine can run, best first; for tests.

@@ -19,7 +19,9 @@ struct Avx2 {
 
   static B load(const std::byte* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
   static B mask(B x, char bits) { return _mm256_and_si256(x, _mm256_set1_epi8(bits)); }
-  static B either(B x, B y) { return _mm256_or_si256(x, y); }
+  // The bits of a mask from x, the others from y.
+  template <int bits>
+  static B either_by(B x, B y) { return _mm256_or_si256(mask(x, char(bits)), _mm256_andnot_si256(_mm256_set1_epi8(char(bits)), y)); }
   template <int n>
   static B down(B x) {
     if constexpr (n == 0) return x;
@@ -32,7 +34,6 @@ struct Avx2 {
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table))), codes);
   }
 
-  static I zero_int() { return _mm256_setzero_si256(); }
   static I whole(int32_t x) { return _mm256_set1_epi32(x); }
   static B four(const int8_t* x) {
     int32_t bits;
@@ -62,6 +63,8 @@ struct Avx2 {
   static F times(F x, F y) { return _mm256_mul_ps(x, y); }
   static F fused(F x, F y, F z) { return _mm256_fmadd_ps(x, y, z); }
   static F fused_less(F x, F y, F z) { return _mm256_fnmadd_ps(x, y, z); }
+  // scale times a sum that began at q8_start; scaled_start takes that away.
+  static F scaled(I sum, float scale, float scaled_start) { return fused(_mm256_castsi256_ps(sum), all(scale), all(scaled_start)); }
   static F floats(I x) { return _mm256_cvtepi32_ps(x); }
   static F floats_at(const std::byte* p) { return _mm256_loadu_ps(reinterpret_cast<const float*>(p)); }
   static __m128i bytes16(const std::byte* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }

@@ -10,7 +10,7 @@ namespace {
 
 template <bool vnni>
 struct Avx512 {
-  static constexpr int lanes = 16, tokens = 8, float_tokens = 4;
+  static constexpr int lanes = 16, tokens = vnni ? 12 : 8, float_tokens = 4;
   static constexpr bool exact = vnni;  // unsigned times signed bytes add up in 32 bits
   using B = __m512i;
   using I = __m512i;
@@ -19,7 +19,9 @@ struct Avx512 {
 
   static B load(const std::byte* p) { return _mm512_loadu_si512(p); }
   static B mask(B x, char bits) { return _mm512_and_si512(x, _mm512_set1_epi8(bits)); }
-  static B either(B x, B y) { return _mm512_or_si512(x, y); }
+  // The bits of a mask from x, the others from y.
+  template <int bits>
+  static B either_by(B x, B y) { return _mm512_ternarylogic_epi32(x, y, _mm512_set1_epi8(char(bits)), 0xe4); }
   template <int n>
   static B down(B x) {
     if constexpr (n == 0) return x;
@@ -32,7 +34,6 @@ struct Avx512 {
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table))), codes);
   }
 
-  static I zero_int() { return _mm512_setzero_si512(); }
   static I whole(int32_t x) { return _mm512_set1_epi32(x); }
   static B four(const int8_t* x) {
     int32_t bits;
@@ -61,6 +62,8 @@ struct Avx512 {
   static F times(F x, F y) { return _mm512_mul_ps(x, y); }
   static F fused(F x, F y, F z) { return _mm512_fmadd_ps(x, y, z); }
   static F fused_less(F x, F y, F z) { return _mm512_fnmadd_ps(x, y, z); }
+  // scale times a sum that began at q8_start; scaled_start takes that away.
+  static F scaled(I sum, float scale, float scaled_start) { return fused(_mm512_castsi512_ps(sum), all(scale), all(scaled_start)); }
   static F floats(I x) { return _mm512_cvtepi32_ps(x); }
   static F floats_at(const std::byte* p) { return _mm512_loadu_ps(p); }
   static F halves(const std::byte* p) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }

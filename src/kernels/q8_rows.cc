@@ -4,6 +4,8 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 
 #include "kernels/q8_rows.h"
 
@@ -11,6 +13,8 @@ HWY_BEFORE_NAMESPACE();
 namespace moiety {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+
+HWY_ATTR inline float with_22_bits(float x) { return std::bit_cast<float>(std::bit_cast<uint32_t>(x) & ~3u); }
 
 HWY_ATTR void quantise_blocks(const float* x, size_t blocks, Q8Block* out) {
   const hn::CappedTag<float, 16> d;
@@ -38,12 +42,13 @@ HWY_ATTR void quantise_blocks(const float* x, size_t blocks, Q8Block* out) {
       }
       sum[half] = hn::GetLane(hn::SumOfLanes(di, total));
     }
-    const float scale = top / 127.0f + bad;
+    const float scale = top > q8_largest ? NAN : with_22_bits(top / 127.0f + bad);
+    const int32_t whole = sum[0] + sum[1];
     block.scale = scale;
-    for (size_t half = 0; half < 2; half++) block.sum[half] = sum[half], block.scaled_sum[half] = scale * static_cast<float>(sum[half]);
-    block.whole = sum[0] + sum[1];
-    block.scaled_whole = scale * static_cast<float>(block.whole);
-    block.unused = 0;
+    block.scaled_start = scale * -0x1.8p23f;
+    for (size_t half = 0; half < 2; half++) block.scaled_sum[half] = scale * static_cast<float>(sum[half]);
+    block.scaled_whole = scale * static_cast<float>(whole);
+    for (size_t i = 0; i < 3; i++) block.starts[i] = q8_start - q8_offsets[i] * whole;
   }
 }
 

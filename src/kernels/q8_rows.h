@@ -1,7 +1,11 @@
 // Activations in 8 bits, the form that products with quantised weights take.
 //
 // Blocks of 32 numbers with a float32 scale each (the largest magnitude becomes 127), and sums that stand for the weights' offsets and minima.
-// A row's bytes depend on the row and the instruction set alone. NaN or infinity anywhere in a block makes its scale NaN.
+// A row's bytes depend on the row and the instruction set alone. NaN, infinity or a magnitude above q8_largest anywhere in a block makes
+// its scale NaN.
+//
+// A scale has 22 bits, so that 3 * 2^22 times it is exact in float32: with the bits of the whole number q8_start + sum taken for a float,
+// which then is 3 * 2^22 + sum, a fused multiply-add with `scaled_start` gives scale * sum, rounded once.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -11,14 +15,23 @@
 
 namespace moiety {
 
+inline constexpr int32_t q8_start = 0x4b400000;  // the bits of 3 * 2^22
+inline constexpr float q8_largest = 0x1p110f;
+inline constexpr int q8_offsets[] = {8, 16, 128};  // of codes that stand in blocks of 32
+// Which of them an offset is; -1: none.
+constexpr int q8_start_for(int offset) {
+  for (int i = 0; i < 3; i++)
+    if (q8_offsets[i] == offset) return i;
+  return -1;
+}
+
 struct alignas(64) Q8Block {
   int8_t q[32];
   float scale;
-  float scaled_sum[2];   // scale times the sum of q: of the first 16 and of the last
-  float scaled_whole;    // of all 32
-  int32_t sum[2];
-  int32_t whole;
-  int32_t unused;
+  float scaled_start;   // -3 * 2^22 * scale
+  float scaled_sum[2];  // scale times the sum of q: of the first 16 and of the last
+  float scaled_whole;   // of all 32
+  int32_t starts[3];    // q8_start - an offset times the sum of q
 };
 static_assert(sizeof(Q8Block) == 64);
 

@@ -25,10 +25,12 @@ void extend_caches(Step& step, const Block& block, size_t key_width, size_t valu
     if (size > cache.capacity()) cache.reserve(size + size / 4);
     cache.resize(size);
   };
-  for (const StepRow& row : step.rows) {
-    BlockState& state = row.sequence->blocks[block.index];
-    extend(state.keys, bytes_of(step.cache_type, key_width));
-    extend(state.values, bytes_of(step.cache_type, value_width));
+  for (size_t t = 0, last; t < step.count(); t = last) {  // neighbours of one sequence at once
+    SequenceState* sequence = step.rows[t].sequence;
+    for (last = t + 1; last < step.count() && step.rows[last].sequence == sequence; last++) {}
+    BlockState& state = sequence->blocks[block.index];
+    extend(state.keys, (last - t) * bytes_of(step.cache_type, key_width));
+    extend(state.values, (last - t) * bytes_of(step.cache_type, value_width));
   }
 }
 

@@ -16,7 +16,7 @@ void apply(const Step& step, Activations& x, std::initializer_list<Product> prod
   for (const Product& p : products) matrices.push_back({&p.linear->weight, p.y});
   matmul(matrices, x, step.workers);
   for (const Product& p : products)
-    for (size_t t = 0; t < x.rows() && !p.linear->bias.empty(); t++) add({p.y[t], p.linear->weight.rows}, p.linear->bias);
+    if (!p.linear->bias.empty()) each_row(step, x.rows(), [&](size_t t) { add({p.y[t], p.linear->weight.rows}, p.linear->bias); });
 }
 
 void apply(const Step& step, const Linear& linear, ConstRows x, Rows y) {
@@ -26,27 +26,21 @@ void apply(const Step& step, const Linear& linear, ConstRows x, Rows y) {
 
 namespace {
 
-void apply_norm(NormKind kind, float epsilon, const NormWeights& norm, ConstRows x, Rows out) {
-  for (size_t t = 0; t < x.rows; t++) {
+void apply_norm(const Step& step, float epsilon, const NormWeights& norm, ConstRows x, Rows out) {
+  each_row(step, x.rows, [&](size_t t) {
     const std::span<const float> in(x[t], x.cols);
-    if (kind == NormKind::layer) layer_norm(in, norm.weight, norm.bias, epsilon, {out[t], x.cols});
+    if (step.model.config.norm == NormKind::layer) layer_norm(in, norm.weight, norm.bias, epsilon, {out[t], x.cols});
     else rms_norm(in, norm.weight, epsilon, {out[t], x.cols});
-  }
+  });
 }
-
-}  // namespace
-
-void apply_norm(const Config& c, const NormWeights& norm, ConstRows x, Rows out) { apply_norm(c.norm, c.norm_epsilon, norm, x, out); }
-
-namespace {
 
 void embed(Step& step, Rows hidden) {
   const Model& model = step.model;
-  for (size_t t = 0; t < step.count(); t++) {
+  each_row(step, step.count(), [&](size_t t) {
     const std::span<float> row(hidden[t], hidden.cols);
     decode(model.embedding.type, model.embedding.row(static_cast<size_t>(step.rows[t].id)), row);
     if (model.config.embedding_scale != 1) scale(row, model.config.embedding_scale);
-  }
+  });
 }
 
 void make_rotations(Step& step) {
@@ -55,10 +49,10 @@ void make_rotations(Step& step) {
   for (size_t r = 0; r < ropes.size(); r++) {
     const size_t size = ropes[r].size;
     step.rotations[r].resize(step.count() * size);
-    for (size_t t = 0; t < step.count(); t++) {
+    each_row(step, step.count(), [&](size_t t) {
       const std::span<float> row(step.rotations[r].data() + t * size, size);
       rope_row(step.rows[t].sequence->frequencies[r], step.rows[t].position, row.first(size / 2), row.last(size / 2));
-    }
+    });
   }
 }
 
@@ -73,19 +67,21 @@ void mix(Step& step, const Block& block, Activations x, Rows out) {
   }
 }
 
-void add_rows(Rows x, ConstRows y, float factor) {
-  for (size_t t = 0; t < x.rows; t++) {
+void add_rows(const Step& step, Rows x, ConstRows y) {
+  const float factor = step.model.config.residual_scale;
+  each_row(step, x.rows, [&](size_t t) {
     if (factor == 1) add({x[t], x.cols}, {y[t], y.cols});
     else add_scaled({x[t], x.cols}, {y[t], y.cols}, factor);
-  }
+  });
 }
 
 void check_finite(const Step& step, const Block& block, ConstRows x) {
-  for (size_t t = 0; t < x.rows; t++)
+  each_row(step, x.rows, [&](size_t t) {
     for (size_t i = 0; i < x.cols; i++)
       if (!std::isfinite(x[t][i]))
         throw Error("layer {}: the activation of token {} is not finite; the weights may hold NaN or infinity (look with --check)",
                     block.config->layer, step.rows[t].position);
+  });
 }
 
 // What a site computed for a later block of the schedule.
@@ -100,14 +96,14 @@ void run_block(Step& step, const Block& block, Rows x, std::vector<Delayed>& del
   const bool parallel = c.placement == NormPlacement::parallel;
   Buffer normed(n, d), mixed(n, d), out(n, d);
   auto enter = [&](const NormWeights& norm) {
-    if (norm) return apply_norm(c, norm, x, normed);
+    if (norm) return apply_norm(step, c.norm_epsilon, norm, x, normed);
     for (size_t t = 0; t < n; t++) std::copy_n(x[t], d, normed[t].begin());
   };
   enter(block.mixer_norm);
   mix(step, block, ConstRows(normed), mixed);
-  if (block.mixer_post_norm) apply_norm(c, block.mixer_post_norm, mixed, mixed);
+  if (block.mixer_post_norm) apply_norm(step, c.norm_epsilon, block.mixer_post_norm, mixed, mixed);
   if (!parallel) {
-    add_rows(x, mixed, c.residual_scale);
+    add_rows(step, x, mixed);
     enter(block.ffn_norm);
   }
   Activations input{ConstRows(normed)};
@@ -119,11 +115,11 @@ void run_block(Step& step, const Block& block, Rows x, std::vector<Delayed>& del
     }
   }
   if (block.ffn) feed_forward(step, block.ffn, input, out);
-  if (block.ffn_post_norm) apply_norm(c, block.ffn_post_norm, out, out);
-  if (parallel) add_rows(x, mixed, c.residual_scale);
-  add_rows(x, out, c.residual_scale);
+  if (block.ffn_post_norm) apply_norm(step, c.norm_epsilon, block.ffn_post_norm, out, out);
+  if (parallel) add_rows(step, x, mixed);
+  add_rows(step, x, out);
   for (const Delayed& late : delayed)
-    if (late.due == block.index) add_rows(x, late.rows, c.residual_scale);
+    if (late.due == block.index) add_rows(step, x, late.rows);
 }
 
 }  // namespace
@@ -155,7 +151,7 @@ void check_logits(const Step& step, ConstRows logits) {
 void logits_of(const Step& step, ConstRows hidden, Rows logits) {
   const Config& c = step.model.config;
   Buffer normed(hidden.rows, hidden.cols);
-  apply_norm(c.norm, c.output_norm_epsilon, step.model.output_norm, hidden, normed);
+  apply_norm(step, c.output_norm_epsilon, step.model.output_norm, hidden, normed);
   apply(step, step.model.output, normed, logits);
   for (size_t t = 0; t < logits.rows; t++) {
     const std::span<float> row(logits[t], logits.cols);

@@ -79,12 +79,13 @@ void add_bias(const float* bias, size_t column, float (*out)[panel_rows], size_t
 // Region 1: blocks of units [begin, end) of a group for all its rows.
 void compute_inner(const Config& config, const Group& g, Inner& inner, const RowPointers& x, size_t begin, size_t end) {
   static thread_local PanelRoom gate_room, up_room;
-  const PanelKernel multiply = panel_kernel_of(panel_kernels(), g.gate->type);
+  const PanelKernels& kernels = panel_kernels();
+  const PanelKernel multiply = panel_kernel_of(kernels, g.gate->type);
   const ReadyPanels gates(*g.gate, 2 * begin, 2 * end, gate_room), ups(*g.up, 2 * begin, 2 * end, up_room);
   float gate[tile][panel_rows], up[tile][panel_rows], block[tile][units];
   const void* some[tile];
-  for (size_t m = 0; m < g.rows.size(); m += tile) {
-    const size_t count = std::min(tile, g.rows.size() - m);
+  for (size_t m = 0, count; m < g.rows.size(); m += count) {
+    count = kernels.next_rows(g.rows.size() - m);
     for (size_t k = 0; k < count; k++) some[k] = x[g.rows[m + k]];
     for (size_t u = begin; u < end; u++) {
       for (size_t half = 0; half < 2; half++) {
@@ -110,12 +111,13 @@ void compute_inner(const Config& config, const Group& g, Inner& inner, const Row
 // Region 2: output panels [begin, end) of one group, added to `out`.
 void add_outputs(const Group& g, const Inner& inner, size_t begin, size_t end, Rows out) {
   static thread_local PanelRoom room;
-  const PanelKernel multiply = panel_kernel_of(panel_kernels(), g.down->type);
+  const PanelKernels& kernels = panel_kernels();
+  const PanelKernel multiply = panel_kernel_of(kernels, g.down->type);
   const ReadyPanels panels(*g.down, begin, end, room);
   float y[tile][panel_rows];
   const void* some[tile];
-  for (size_t m = 0; m < g.rows.size(); m += tile) {
-    const size_t count = std::min(tile, g.rows.size() - m);
+  for (size_t m = 0, count; m < g.rows.size(); m += count) {
+    count = kernels.next_rows(g.rows.size() - m);
     for (size_t k = 0; k < count; k++) some[k] = inner.row(m + k);
     for (size_t p = begin; p < end; p++) {
       const size_t column = p * panel_rows, wide = std::min(panel_rows, g.down->rows - column);

@@ -43,14 +43,18 @@ void feed_forward(const Step& step, const FeedForward& ffn, Activations& x, Rows
 RoutingPlan route(Step& step, const Site& site, Activations& input) {
   const ConstRows features = input.floats();
   const size_t n = step.count();
-  bool wants_logits = false;
-  for (const StepRow& row : step.rows) wants_logits |= row.sequence->routing->sites[site.index].needs_logits();
+  bool wants_logits = false, remembers = false;
+  for (const StepRow& row : step.rows) {
+    const Pipeline& pipeline = row.sequence->routing->sites[site.index];
+    wants_logits |= pipeline.needs_logits();
+    remembers |= (pipeline.needs() & needs::memory) != 0;
+  }
   Buffer logits(n, wants_logits ? site.router.weight.rows : 0);
   if (wants_logits) apply(step, input, {{&site.router, logits}});
 
-  RoutingPlan plan;
-  RoutingScratch scratch;
-  for (size_t t = 0; t < n; t++) {
+  std::vector<std::vector<Choice>> chosen(n);
+  std::vector<RoutingScratch> scratch(step.workers.size());
+  const auto run = [&](size_t t, size_t worker) {
     const StepRow& row = step.rows[t];
     SequenceState& sequence = *row.sequence;
     const Pipeline& pipeline = sequence.routing->sites[site.index];
@@ -73,9 +77,15 @@ RoutingPlan route(Step& step, const Site& site, Activations& input) {
       in.carry = carry;
       step.carry[t].resize(std::max(step.carry[t].size(), carry.size()));
     }
-    pipeline.run(in, logits[t], scratch, step.carry[t]);
-    plan.append_row(scratch.choices);
-  }
+    pipeline.run(in, logits[t], scratch[worker], step.carry[t]);
+    chosen[t] = scratch[worker].choices;
+  };
+  // Rows of a sequence that remembers go one after another.
+  step.workers.run(n, remembers ? n : 8, [&](size_t begin, size_t end, size_t worker) {
+    for (size_t t = begin; t < end; t++) run(t, worker);
+  });
+  RoutingPlan plan;
+  for (const std::vector<Choice>& row : chosen) plan.append_row(row);
   if (step.observer) step.observer->routed(site, step.rows, features, logits, plan);
   return plan;
 }
@@ -112,10 +122,8 @@ void mixture(Step& step, const Site& site, Activations& x, Rows out) {
     for (size_t t = 0; t < x.rows(); t++) shared_weights[t] = sigmoid(gate[t][0]);
   }
   run_experts(step, site, assign(site, plan), shared_weights, x, out);
-  for (size_t t = 0; t < x.rows(); t++) {
-    if (site.config->output_scale != 1) scale({out[t], out.cols}, site.config->output_scale);
-    if (!site.output_bias.empty()) add({out[t], out.cols}, site.output_bias);
-  }
+  if (site.config->output_scale != 1) each_row(step, x.rows(), [&](size_t t) { scale({out[t], out.cols}, site.config->output_scale); });
+  if (!site.output_bias.empty()) each_row(step, x.rows(), [&](size_t t) { add({out[t], out.cols}, site.output_bias); });
 }
 
 }  // namespace moiety

@@ -37,6 +37,14 @@ struct Step {
   size_t count() const { return rows.size(); }
 };
 
+// Calls f(row) for rows [0, count), spread over the workers.
+template <class Function>
+void each_row(const Step& step, size_t count, Function f) {
+  step.workers.run(count, 8, [&](size_t begin, size_t end, size_t) {
+    for (size_t t = begin; t < end; t++) f(t);
+  });
+}
+
 // Floats [rows, cols] that own their memory.
 class Buffer {
  public:
@@ -94,6 +102,5 @@ void extend_caches(Step& step, const Block& block, size_t key_width, size_t valu
 void cache_row(const StepRow& row, LargeBytes& cache, std::span<const float> x, TensorType type);  // writes it
 AttentionRow attention_row(const Step& step, const Block& block, size_t row, size_t key_width, size_t value_width);  // but for query and out
 std::pair<size_t, size_t> visible(const BlockConfig& block, uint32_t position);  // positions [first, last)
-void apply_norm(const Config& config, const NormWeights& norm, ConstRows x, Rows out);
 
 }  // namespace moiety

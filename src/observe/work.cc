@@ -24,9 +24,11 @@ WorkCounter::WorkCounter(const Model& model, LoadCounter& load) : load_(load), e
       dense_bytes_ -= expert.bytes, dense_elements_ -= expert.elements;
     }
   }
+  head_elements_ = static_cast<double>(model.embedding.rows * model.embedding.cols);
+  dense_elements_ -= head_elements_;
   if (model.config.tied_output) return;  // the output product reads the whole of it
   dense_bytes_ -= static_cast<double>(bytes_of(model.embedding.type, model.embedding.cols) * model.embedding.rows);
-  dense_elements_ -= static_cast<double>(model.embedding.rows * model.embedding.cols);
+  dense_elements_ -= head_elements_;
 }
 
 void WorkCounter::routed(const Site& site, std::span<const StepRow> rows, ConstRows features, ConstRows scores, const RoutingPlan& plan) {
@@ -42,8 +44,10 @@ void WorkCounter::routed(const Site& site, std::span<const StepRow> rows, ConstR
 }
 
 void WorkCounter::block_ran(const Block& block, std::span<const StepRow> rows, ConstRows, ConstRows) {
+  size_t last_rows = 0;
   for (size_t r = 0; r < rows.size(); r++) {
     if (r + 1 < rows.size() && rows[r + 1].sequence == rows[r].sequence) continue;
+    last_rows++;
     const BlockState& state = rows[r].sequence->blocks[block.index];
     const auto [first, last] = visible(*block.config, rows[r].position);
     bytes_read_ += static_cast<double>(state.keys.size() + state.values.size()) * static_cast<double>(last - first) / static_cast<double>(rows[r].position + 1);
@@ -51,7 +55,7 @@ void WorkCounter::block_ran(const Block& block, std::span<const StepRow> rows, C
   if (block.index > 0) return;  // once a step
   bytes_read_ += dense_bytes_;
   active_bytes_ += dense_bytes_ * static_cast<double>(rows.size());
-  macs_ += dense_elements_ * static_cast<double>(rows.size());
+  macs_ += dense_elements_ * static_cast<double>(rows.size()) + head_elements_ * static_cast<double>(last_rows);
 }
 
 }  // namespace moiety

@@ -215,17 +215,20 @@ TEST_F(Panels, QuantisedRowsAreNearAndSumRight) {
       std::vector<Q8Block> blocks((cols + 31) / 32);
       quantise_row(x.data(), cols, blocks.data());
       for (size_t b = 0; b < blocks.size(); b++) {
-        int sum = 0;
+        int sum[2] = {};
         float top = 0;
         for (size_t i = 0; i < 32; i++) {
           const float value = 32 * b + i < cols ? x[32 * b + i] : 0;
           top = std::max(top, std::abs(value));
-          sum += blocks[b].q[i];
+          sum[i / 16] += blocks[b].q[i];
           ASSERT_LE(std::abs(value - blocks[b].scale * blocks[b].q[i]), 0.5001f * blocks[b].scale);
         }
         ASSERT_FLOAT_EQ(blocks[b].scale, top / 127);
-        ASSERT_EQ(blocks[b].whole, sum);
-        ASSERT_EQ(blocks[b].sum[0] + blocks[b].sum[1], sum);
+        ASSERT_EQ(double(blocks[b].scaled_start), -3.0 * (1 << 22) * double(blocks[b].scale)) << "not exact";
+        const int whole = sum[0] + sum[1];
+        for (int half = 0; half < 2; half++) ASSERT_FLOAT_EQ(blocks[b].scaled_sum[half], blocks[b].scale * float(sum[half]));
+        ASSERT_FLOAT_EQ(blocks[b].scaled_whole, blocks[b].scale * float(whole));
+        for (int i = 0; i < 3; i++) ASSERT_EQ(blocks[b].starts[i], q8_start - q8_offsets[i] * whole);
       }
     }
   });
