@@ -125,7 +125,7 @@ void print_text(const json& d, const Checkpoint& file, bool tensors, bool expert
   if (const PackedIndex* packed = file.packed())
     fmt::print("packed      {} records in the kernels' order, {} parts with checksums (--check compares them)\n", packed->records(), packed->parts());
   if (const std::string routing = d["routing"].get<std::string>(); !routing.empty())
-    fmt::print("routing     {}\n{}", routing, RoutingPolicy::parse(routing, true).explain());
+    fmt::print("routing     {}\n{}", routing, RoutingPolicy::parse(routing, Allow::batch).explain());
   if (experts) {
     fmt::print("\n{:>5}  {:<14} {:>6}  {:<22} {:<14} {:<16} {:>12}\n", "layer", "site", "count", "kinds", "widths", "types", "bytes");
     for (const json& e : d["experts"])

@@ -36,7 +36,7 @@ void add_routing(Commands& commands) {
   explain->footer("Example: moiety routing explain 'softmax | top_k(8) | renorm'");
   explain->callback([json, text, &commands] {
     commands.chosen = [json, text] {
-      const RoutingPolicy policy = RoutingPolicy::parse(*text, true);
+      const RoutingPolicy policy = RoutingPolicy::parse(*text, Allow::training);
       if (*json) fmt::print("{}\n", nlohmann::json{{"text", policy.text()}, {"explanation", policy.explain()}}.dump(2));
       else fmt::print("{}", policy.explain());
       return 0;

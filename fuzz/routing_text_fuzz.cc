@@ -6,7 +6,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   return moiety::refuses_with_error([&] {
-    const std::string text = moiety::RoutingPolicy::parse(std::string(moiety::as_text(data, size)), true).text();
-    if (moiety::RoutingPolicy::parse(text, true).text() != text) std::abort();
+    const std::string text = moiety::RoutingPolicy::parse(std::string(moiety::as_text(data, size)), moiety::Allow::training).text();
+    if (moiety::RoutingPolicy::parse(text, moiety::Allow::training).text() != text) std::abort();
   });
 }

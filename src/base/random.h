@@ -21,7 +21,7 @@ constexpr std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, st
 }
 
 // Who draws: draws of different streams are independent. New users take new numbers.
-enum class RandomStream : uint32_t { sampling = 1, routing = 2, initial_weights = 3, data_source = 4, data_order = 5, data_split = 6 };
+enum class RandomStream : uint32_t { sampling = 1, routing = 2, initial_weights = 3, data_source = 4, data_order = 5, data_split = 6, shuffle = 7 };
 
 // One draw in [0, 1), of 53 bits. `position` is the token's place in its sequence; `index` tells several draws of a place apart.
 constexpr double uniform(uint64_t seed, uint64_t position, RandomStream stream, uint32_t index = 0) {

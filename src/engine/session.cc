@@ -51,7 +51,7 @@ const Session::Sequence& Session::at(uint32_t sequence) const { return sequences
 
 std::shared_ptr<const BoundRouting> Session::bind(const std::string& text) {
   if (auto it = bound_.find(text); it != bound_.end()) return it->second;
-  const RoutingPolicy policy = RoutingPolicy::parse(text, allow_batch_dependent_);
+  const RoutingPolicy policy = RoutingPolicy::parse(text, allow_batch_dependent_ ? Allow::batch : Allow::rows);
   auto out = std::make_shared<BoundRouting>();
   out->text = policy.text();
   for (const Site* site : model_->sites) {

@@ -31,6 +31,7 @@ CorpusPlan CorpusPlan::read(const Table& t, const fs::path& folder) {
   out.validation = t.number("validation", 0.02);
   if (out.validation < 0 || out.validation >= 1) t.wrong("validation", "a share in [0, 1) is expected");
   out.evaluation_bytes = t.count("evaluation_bytes", 100000);
+  if (t.has("cache")) out.cache = folder / t.text("cache");
   for (const Table& s : t.tables("source")) {
     CorpusPlan::Source source{files_of(s, "files", folder), {}, s.text("domain"), s.number("weight", 1)};
     if (s.has("held_out")) source.held_out = files_of(s, "held_out", folder);
@@ -63,6 +64,24 @@ Corpus Corpus::open(const CorpusPlan& plan, const DataTokenizer& tokenizer, cons
     if (!sample.empty()) out.held_out.push_back({s.domain, EvaluationWindows(TokenStream(held, sample), context, context / 4)});
   }
   out.mixture = std::make_unique<Mixture>(std::move(sources), context, seed);
+  return out;
+}
+
+std::vector<uint64_t> Corpus::token_counts(size_t vocabulary) const {
+  constexpr size_t block = 1 << 16;
+  std::vector<double> shares(vocabulary);
+  std::vector<int32_t> ids(block);
+  for (const MixtureSource& source : mixture->sources()) {
+    std::vector<uint64_t> counts(vocabulary);
+    for (uint64_t at = 0; at < source.stream.size(); at += block) {
+      const std::span<int32_t> some(ids.data(), std::min<uint64_t>(block, source.stream.size() - at));
+      source.stream.read(at, some);
+      for (int32_t id : some) counts[static_cast<size_t>(id)]++;
+    }
+    for (size_t id = 0; id < vocabulary; id++) shares[id] += source.weight * static_cast<double>(counts[id]) / static_cast<double>(source.stream.size());
+  }
+  std::vector<uint64_t> out(vocabulary);
+  for (size_t id = 0; id < vocabulary; id++) out[id] = static_cast<uint64_t>(shares[id] * 0x1p40);
   return out;
 }
 

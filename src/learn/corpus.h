@@ -3,6 +3,7 @@
 //   [data]
 //   tokenizer = "tokenizer.json"
 //   validation = 0.02                     # of the documents, by a hash of their text
+//   cache = "tokens"                      # where the tokenised text goes; runs that follow each other may share it
 //   [[data.source]]
 //   files = ["english/train.txt"]         # relative to the configuration; documents end with a form feed
 //   domain = "english"
@@ -30,6 +31,7 @@ struct CorpusPlan {
     double weight;
   };
   std::filesystem::path tokenizer;
+  std::filesystem::path cache;  // of tokenised text, which runs may share; empty: the run's own
   std::vector<Source> sources;
   double validation = 0;
   uint64_t evaluation_bytes = 0;  // of each domain, at most
@@ -44,6 +46,9 @@ struct Corpus {
   };
   std::unique_ptr<Mixture> mixture;
   std::vector<Domain> held_out;
+
+  // How often each token of the vocabulary stands in the training text, as the sources' weights mix it; in units of their own.
+  std::vector<uint64_t> token_counts(size_t vocabulary) const;
 
   // Tokenises what is not tokenised yet, into `cache`.
   static Corpus open(const CorpusPlan& plan, const DataTokenizer& tokenizer, const std::filesystem::path& cache, size_t context, uint64_t seed, size_t threads, bool quiet);

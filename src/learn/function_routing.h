@@ -9,16 +9,25 @@
 
 namespace moiety {
 
+// What stands beside the rows that are routed, for stages that look at it.
+struct RoutedInput {
+  uint32_t site = 0, layer = 0;
+  int64_t length = 0;  // rows of a sequence, which follow each other; 0: all
+  at::Tensor ids;      // [rows] int32 of tokens, or undefined
+  uint64_t seed = 0;   // of random stages: the first sequence's, the others' follow
+};
+
 // A site's plan for all rows of a step.
 struct RoutedRows {
   at::Tensor weight;  // [slots] row by row, in the graph
   std::vector<int64_t> first;   // [rows + 1]
   std::vector<int32_t> expert;  // [slots], ascending in a row
   std::shared_ptr<const ExpertSlots> slots;
-  std::vector<int64_t> load;    // [experts] rows that each serves
+  std::vector<int64_t> load;    // [experts] rows that chose each; a stage for training may have left some of them without (capacity)
+  int64_t dropped = 0;          // choices that were left without
 };
 
-// logits: [rows, experts]; features: [rows, d], the router's input, for stages that look at it. The pipeline outlives the graph.
-RoutedRows route(const Pipeline& pipeline, const at::Tensor& logits, const at::Tensor& features, Pass& pass);
+// logits: [rows, experts], undefined for a pipeline that needs none; features: [rows, d], the router's input. The pipeline outlives the graph.
+RoutedRows route(const Pipeline& pipeline, const at::Tensor& logits, const at::Tensor& features, const RoutedInput& beside, Pass& pass);
 
 }  // namespace moiety

@@ -27,8 +27,13 @@ void Metrics::step(uint64_t step, uint64_t tokens, const Numbers& n, std::span<c
   nlohmann::ordered_json line = {{"step", step}, {"tokens", tokens}, {"loss", n.loss}, {"nll", n.nll}, {"gradient_norm", n.gradient_norm}, {"rate", n.rate}};
   if (!losses.empty()) line["losses"] = std::map<std::string, double>(losses.begin(), losses.end());
   std::map<std::string, std::vector<int64_t>> load;
-  for (const SiteRecord& s : sites) add_load(s, load[s.name]);
+  int64_t dropped = 0;
+  for (const SiteRecord& s : sites) {
+    add_load(s, load[s.name]);
+    dropped += s.routed.dropped;
+  }
   if (!load.empty()) line["load"] = load;
+  if (dropped) line["dropped"] = dropped;
   write(line.dump() + "\n");
 }
 

@@ -1,6 +1,6 @@
 // RUN/metrics.jsonl: a line for every step and every evaluation.
 //
-//   {"step", "tokens", "loss", "nll", "gradient_norm", "rate", "losses": {name: value}, "load": {site: [rows by expert]}}
+//   {"step", "tokens", "loss", "nll", "gradient_norm", "rate", "losses": {name: value}, "load": {site: [rows by expert]}, "dropped": choices beyond a capacity}
 //   {"step", "evaluation": {domain: {"bits_per_byte", "nll", "bytes", "tokens", "load": [[rows by expert] by site]}}}
 #pragma once
 #include <cstdio>

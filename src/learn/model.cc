@@ -21,7 +21,7 @@ LanguageModel::LanguageModel(const Table& t, int64_t vocabulary, Arena& arena) :
   embedding_ = arena_.declare("token_embd.weight", {vocabulary_, d_}, {0, deviation});
   for (uint32_t i = 0; i < blocks; i++) {
     const Table& kind = kinds[i % kinds.size()];
-    const PartSite site{fmt::format("blk.{}.", i), i, d_, context_, deviation, epsilon_, arena_};
+    const PartSite site{fmt::format("blk.{}.", i), i, d_, context_, vocabulary_, deviation, epsilon_, arena_};
     const Table mixer = kind.table("attention"), ffn = kind.table("ffn");
     const size_t attention_norm = arena_.declare(site.prefix + "attn_norm.weight", {d_}, {1, 0});
     layers_.push_back({attention_norm, named(mixer_parts(), mixer, "kind", "causal").build(mixer, site)});
@@ -50,6 +50,10 @@ HeadResult LanguageModel::forward(const RowContext& rows, const at::Tensor& targ
 
 void LanguageModel::after_step(const TrainingStep& step) {
   for (Layer& layer : layers_) layer.part->after_step(step);
+}
+
+void LanguageModel::see_text(std::span<const uint64_t> tokens, uint64_t seed) {
+  for (Layer& layer : layers_) layer.part->see_text(tokens, seed);
 }
 
 std::vector<std::pair<std::string, std::span<float>>> LanguageModel::buffers() {

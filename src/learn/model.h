@@ -18,6 +18,7 @@ class LanguageModel {
   // The last rows before the head.   [rows, d]
   at::Tensor hidden(const RowContext& rows, TrainingStep& step);
   void after_step(const TrainingStep& step);
+  void see_text(std::span<const uint64_t> tokens, uint64_t seed);  // as parts do
 
   std::vector<std::pair<std::string, std::span<float>>> buffers();
   int64_t context() const { return context_; }

@@ -19,6 +19,7 @@ struct RowContext {
   int64_t rows = 0;
   int64_t length = 0;  // rows of a group that follow each other: a sequence, an image; groups come one after another
   at::Tensor ids;          // [rows] int32: for parts that look at token ids
+  uint64_t seed = 0;       // of random stages: the first group's, the others' follow
 };
 
 // What a site with a router leaves in a step: for losses, balance rules and metrics.
@@ -26,7 +27,8 @@ struct SiteRecord {
   std::string name;  // "blk.3"
   uint32_t layer = 0;
   size_t experts = 0;
-  at::Tensor logits;  // [rows, experts], in the graph
+  int64_t length = 0;  // rows of a sequence
+  at::Tensor logits;  // [rows, experts], in the graph; undefined where there is no router
   RoutedRows routed;
 };
 
@@ -52,6 +54,8 @@ class ModelPart {
   virtual at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) = 0;
   // After the optimiser has moved the parameters: for rules without gradients.
   virtual void after_step(const TrainingStep&) {}
+  // Before the first step of a new run: how often each token of the vocabulary stands in the text. For tables made from it.
+  virtual void see_text(std::span<const uint64_t> /*tokens*/, uint64_t /*seed*/) {}
   // Numbers that steps change without gradients, by the name they have in a model's file: saved with it.
   virtual std::vector<std::pair<std::string, std::span<float>>> buffers() { return {}; }
   virtual PartFacts facts() const = 0;
@@ -65,6 +69,7 @@ struct PartSite {
   uint32_t layer = 0;
   int64_t d = 0;
   int64_t context = 0;     // the most rows of a group
+  int64_t vocabulary = 0;
   float deviation = 0.02f;  // of weights before training
   float epsilon = 1e-5f;    // of norms
   Arena& arena;

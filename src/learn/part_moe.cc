@@ -3,6 +3,7 @@
 #include "learn/facts.h"
 #include "learn/function_experts.h"
 #include "learn/function_linear.h"
+#include "learn/hash_table.h"
 #include "learn/part.h"
 #include "routing/policy.h"
 
@@ -19,23 +20,29 @@ class MoePart : public ModelPart {
     const std::string routing = t.text("routing");
     StageSite stage_site{site.layer, site.layer, static_cast<uint32_t>(experts_), {[this](std::string_view name) { return buffer(name); }}, 0};
     bias_.assign(static_cast<size_t>(experts_), 0.0f);
+    if (t.has("hash_table")) read_hash_table(t, site.vocabulary);
     try {
-      pipeline_ = std::make_unique<Pipeline>(RoutingPolicy::parse(routing).bind(stage_site, routing));
+      const RoutingPolicy policy = RoutingPolicy::parse(routing, Allow::training);
+      training_ = std::make_unique<Pipeline>(policy.bind(stage_site, routing));
+      pipeline_ = std::make_unique<Pipeline>(policy.in_use().bind(stage_site, routing));
     } catch (const UsageError& e) {
       t.wrong("routing", e.what());
     }
     if (pipeline_->has_cohort_stage() || pipeline_->carry_size() > 0 || pipeline_->memory_size() > 0)
-      t.wrong("routing", "stages that see other rows, or remember, can't be trained yet");
+      t.wrong("routing", "stages that see other rows when the model is used, or remember, can't be trained yet");
     balance_ = balances(t.text("balance", "none"), t);
+    has_router_ = pipeline_->needs_logits();
+    if (!has_router_ && !balance_.empty()) t.wrong("balance", "there is no router to balance: it must be none");
     const float router = static_cast<float>(t.number("router_deviation", site.deviation));
-    router_ = arena_.declare(site.prefix + "ffn_gate_inp.weight", {experts_, d_}, {0, router});
+    if (has_router_) router_ = arena_.declare(site.prefix + "ffn_gate_inp.weight", {experts_, d_}, {0, router});
     gate_up_ = arena_.declare(site.prefix + "ffn_gate_up_exps.weight", {experts_, 2 * width_, d_}, {0, site.deviation});
     down_ = arena_.declare(site.prefix + "ffn_down_exps.weight", {experts_, d_, width_}, {0, site.deviation});
   }
 
-  at::Tensor forward(const at::Tensor& x, const RowContext&, TrainingStep& step) override {
-    SiteRecord record{name_, layer_, static_cast<size_t>(experts_), linear(x, arena_.value(router_), step.pass), {}};
-    record.routed = route(*pipeline_, record.logits, x, step.pass);
+  at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) override {
+    SiteRecord record{name_, layer_, static_cast<size_t>(experts_), rows.length, {}, {}};
+    if (has_router_) record.logits = linear(x, arena_.value(router_), step.pass);
+    record.routed = route(step.training ? *training_ : *pipeline_, record.logits, x, {layer_, layer_, rows.length, rows.ids, rows.seed}, step.pass);
     const at::Tensor y = swiglu_experts(record.routed.slots, x, record.routed.weight, arena_.value(gate_up_), arena_.value(down_), step.pass);
     chosen_ += record.routed.expert.size(), rows_ += static_cast<size_t>(x.size(0));
     if (step.training)
@@ -55,7 +62,15 @@ class MoePart : public ModelPart {
     }
   }
 
-  std::vector<std::pair<std::string, std::span<float>>> buffers() override { return {{name_ + ".exp_probs_b.bias", bias_}}; }
+  void see_text(std::span<const uint64_t> tokens, uint64_t seed) override {
+    if (!table_.empty()) fill_hash_table(table_, balanced_ ? tokens : std::span<const uint64_t>(), static_cast<size_t>(experts_), seed);
+  }
+
+  std::vector<std::pair<std::string, std::span<float>>> buffers() override {
+    std::vector<std::pair<std::string, std::span<float>>> out{{name_ + ".exp_probs_b.bias", bias_}};
+    if (!table_.empty()) out.emplace_back(name_ + ".ffn_route_table", table_);
+    return out;
+  }
 
   PartFacts facts() const override {
     std::string text;
@@ -66,29 +81,37 @@ class MoePart : public ModelPart {
   // With as many experts a row as the rows so far chose on average.
   size_t active_parameters() const override {
     const double k = rows_ ? static_cast<double>(chosen_) / static_cast<double>(rows_) : 0;
-    return static_cast<size_t>(static_cast<double>(experts_ * d_) + k * static_cast<double>(3 * width_ * d_));
+    return static_cast<size_t>(static_cast<double>(has_router_ ? experts_ * d_ : 0) + k * static_cast<double>(3 * width_ * d_));
   }
 
  private:
   std::span<const float> buffer(std::string_view name) const {
-    return name == "bias" ? std::span<const float>(bias_) : std::span<const float>();
+    return name == "bias" ? std::span<const float>(bias_) : name == "table" ? std::span<const float>(table_) : std::span<const float>();
+  }
+  void read_hash_table(const Table& t, int64_t vocabulary) {
+    const std::string form = t.text("hash_table");
+    if (form != "random" && form != "balanced") t.wrong("hash_table", "it must be random or balanced");
+    balanced_ = form == "balanced";
+    table_.assign(static_cast<size_t>(vocabulary), 0.0f);
   }
 
   Arena& arena_;
   std::string name_;
   uint32_t layer_;
   int64_t d_, experts_, width_;
-  std::unique_ptr<Pipeline> pipeline_;
+  std::unique_ptr<Pipeline> training_, pipeline_;  // with and without stages for training
   std::vector<Balance> balance_;
   std::vector<float> bias_;  // [experts] a buffer: rules change it, gradients don't
-  size_t router_, gate_up_, down_;
+  std::vector<float> table_;  // [vocabulary] the expert of each token, for the stage hash; a buffer
+  bool has_router_ = true, balanced_ = false;
+  size_t router_ = 0, gate_up_, down_;
   size_t chosen_ = 0, rows_ = 0;
 };
 
 }  // namespace
 
 PartInfo moe_part() {
-  return {"moe", "experts behind a router: experts, width, routing, balance, router_deviation", "Shazeer et al. 2017",
+  return {"moe", "experts behind a router: experts, width, routing, balance, router_deviation, hash_table", "Shazeer et al. 2017",
           [](const Table& t, const PartSite& site) -> std::unique_ptr<ModelPart> { return std::make_unique<MoePart>(t, site); }};
 }
 

@@ -8,6 +8,8 @@ PartInfo causal_attention_part();
 PartInfo dense_part();
 PartInfo moe_part();
 BalanceInfo switch_aux_balance();
+BalanceInfo sequence_aux_balance();
+BalanceInfo entropy_balance();
 BalanceInfo z_loss_balance();
 BalanceInfo bias_update_balance();
 
@@ -20,7 +22,7 @@ std::span<const PartInfo> ffn_parts() {
   return all;
 }
 std::span<const BalanceInfo> balance_kinds() {
-  static const BalanceInfo all[] = {switch_aux_balance(), z_loss_balance(), bias_update_balance()};
+  static const BalanceInfo all[] = {switch_aux_balance(), sequence_aux_balance(), entropy_balance(), z_loss_balance(), bias_update_balance()};
   return all;
 }
 

@@ -23,6 +23,7 @@
 #include "learn/optimiser.h"
 #include "learn/report.h"
 #include "learn/rules.h"
+#include "learn/summary.h"
 
 namespace moiety {
 namespace {
@@ -75,7 +76,7 @@ class Loop {
     TrainingStep step{pass_, number};
     arena_.begin_step();
     for (size_t first = 0; first < windows.size(); first += plan_.sequences_at_once) {
-      const HeadResult head = forward({windows.data() + first, plan_.sequences_at_once}, step);
+      const HeadResult head = forward({windows.data() + first, plan_.sequences_at_once}, seed_of(number, first), step);
       const double share = static_cast<double>(plan_.sequences_at_once) / static_cast<double>(plan_.batch);
       at::Tensor loss = head.loss;
       for (const auto& [name, extra] : step.losses) loss = loss + extra;
@@ -99,7 +100,10 @@ class Loop {
   Pass& pass() { return pass_; }
 
  private:
-  HeadResult forward(std::span<const TrainingWindow> windows, TrainingStep& step) {
+  // Random stages draw from a seed for every window of the run.
+  uint64_t seed_of(uint64_t step, size_t window) const { return (plan_.seed << 48 | 1) + step * plan_.batch + window; }
+
+  HeadResult forward(std::span<const TrainingWindow> windows, uint64_t seed, TrainingStep& step) {
     const int64_t length = model_.context(), rows = static_cast<int64_t>(windows.size()) * length;
     at::Tensor ids = at::empty({rows}, at::kInt), targets = at::empty({rows}, at::kInt);
     std::vector<int32_t> window(static_cast<size_t>(length) + 1);
@@ -109,7 +113,7 @@ class Loop {
       std::copy_n(window.data() + 1, length, targets.data_ptr<int32_t>() + static_cast<int64_t>(w) * length);
     }
     step.losses.clear();
-    return model_.forward({rows, length, ids}, targets, step);
+    return model_.forward({rows, length, ids, seed}, targets, step);
   }
 
   static void add_losses(const TrainingStep& step, double share, StepResult& out) {
@@ -140,6 +144,12 @@ void check_memory(const Arena& arena) {
   const uint64_t needed = arena.size() * 4 * sizeof(float), there = machine_memory_bytes();
   if (needed > there)
     throw Error("the model has {} parameters, whose training takes {} before any activation; this machine has {}", arena.size(), show_size(needed), show_size(there));
+}
+
+void write_summary(const RunResult& result, uint64_t seed) {
+  AtomicFile file(result.folder / "summary.json");
+  file.write(summary(result, seed).dump(2) + "\n");
+  file.commit();
 }
 
 // Where a run's files are, and what it begins with.
@@ -183,13 +193,16 @@ RunResult train(const RunOptions& o) {
   apply_rules(root, arena);
   description.check_all_read();
   check_memory(arena);
+  if (o.only_check) return {};
   const std::string obstacle = export_obstacle(model);
   if (!obstacle.empty() && !o.quiet) std::fprintf(stderr, "note: checkpoints will hold the model, but it can't be exported: %s\n", obstacle.c_str());
 
   Workers workers(o.threads ? o.threads : default_thread_count());
+  fs::create_directories(start.folder);
   remove_leftovers(start.folder);
-  Corpus corpus = Corpus::open(data, tokenizer, start.folder / "data", static_cast<size_t>(model.context()), plan.seed, workers.size(), o.quiet);
+  Corpus corpus = Corpus::open(data, tokenizer, data.cache.empty() ? start.folder / "data" : data.cache, static_cast<size_t>(model.context()), plan.seed, workers.size(), o.quiet);
   arena.finish(plan.seed, workers);
+  if (!start.checkpoint) model.see_text(corpus.token_counts(tokenizer.tokenizer->size()), plan.seed);
   const Buffers buffers = model.buffers();
   RunResult result;
   result.folder = start.folder;
@@ -203,7 +216,9 @@ RunResult train(const RunOptions& o) {
   Metrics metrics(start.folder / "metrics.jsonl", metrics_bytes);
   Loop loop(plan, model, arena, corpus, workers);
   Progress progress("train", "steps", plan.steps, progress_on_stderr(o.quiet));
-  const auto begin = std::chrono::steady_clock::now();
+  const auto seconds = [begin = std::chrono::steady_clock::now()] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); };
+  const uint64_t tokens_before = result.tokens;
+  double stepping = 0;  // seconds
   const auto save = [&] {
     std::vector<Companion> companions{{start.config, "config.toml"}};
     if (fs::is_regular_file(data.tokenizer)) companions.push_back({data.tokenizer, "tokenizer.json"});
@@ -216,7 +231,9 @@ RunResult train(const RunOptions& o) {
     throw_if_interrupted();
     progress.set(result.steps, plan.steps);
     std::vector<SiteRecord> sites;
+    const double before = seconds();
     const StepResult s = loop.step(result.steps, sites);
+    stepping += seconds() - before;
     if (!std::isfinite(s.loss) || !std::isfinite(s.norm))
       throw Error("step {}: the loss is {} and the gradients' norm {}{}; a lower rate, a longer warmup or a smaller clip may help", result.steps, s.loss, s.norm, first_broken(arena));
     result.steps++;
@@ -231,7 +248,9 @@ RunResult train(const RunOptions& o) {
   }
   if (result.held_out.empty()) result.held_out = evaluate(model, corpus.held_out, plan.sequences_at_once, loop.pass());
   result.active_parameters = model.active_parameters();
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  result.seconds = seconds();
+  if (stepping > 0) result.tokens_per_s = static_cast<double>(result.tokens - tokens_before) / stepping;
+  write_summary(result, plan.seed);
   if (!obstacle.empty()) return result;
   result.model = start.folder / "model";
   export_model(model, arena, data.tokenizer, tokenizer, result.model);

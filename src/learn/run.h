@@ -14,13 +14,14 @@ struct RunOptions {
   bool resume = false;                          // `folder` holds a run that goes on
   size_t threads = 0;                           // 0: default_thread_count()
   bool quiet = false;
+  bool only_check = false;                      // finds what is wrong with the description, and does no more
 };
 
 struct RunResult {
   std::filesystem::path folder, model;  // model: a Hugging Face directory; empty if no family is shaped so
   uint64_t steps = 0, tokens = 0;
   size_t parameters = 0, active_parameters = 0;
-  double seconds = 0;
+  double seconds = 0, tokens_per_s = 0;  // of this process: a run that went on counts from there; the latter without evaluations
   std::vector<DomainResult> held_out;
 };
 

@@ -31,7 +31,7 @@ Pipeline RoutingPolicy::bind(const StageSite& site, std::string_view model_text)
     }
   };
   auto add_model = [&] {
-    const RoutingPolicy own = parse(model_text, true);
+    const RoutingPolicy own = parse(model_text, Allow::training);
     for (const Call& call : own.rules_.at(0).calls) add(call, model_text);
   };
   const auto rule = std::ranges::find_if(rules_, [&](const Rule& r) { return r.holds(site.layer); });
@@ -44,6 +44,13 @@ Pipeline RoutingPolicy::bind(const StageSite& site, std::string_view model_text)
     }
   }
   return Pipeline(std::move(entries), site.layer, site.all_ids());
+}
+
+RoutingPolicy RoutingPolicy::in_use() const {
+  RoutingPolicy out = *this;
+  for (Rule& rule : out.rules_)
+    std::erase_if(rule.calls, [](const Call& call) { return call.name != "@model" && find_stage(call.name)->mark == Mark::training; });
+  return out;
 }
 
 std::string RoutingPolicy::text() const {

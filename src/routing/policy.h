@@ -16,14 +16,20 @@
 
 namespace moiety {
 
+// Which stages a text may name: those that see their row alone; those that look beyond it, too; and those for training, too.
+enum class Allow : uint8_t { rows, batch, training };
+
 class RoutingPolicy {
  public:
-  // Throws RoutingTextError, with column and caret. Stages that look beyond their row need `allow_batch_dependent`.
-  static RoutingPolicy parse(std::string_view text, bool allow_batch_dependent = false);
+  // Throws RoutingTextError, with column and caret.
+  static RoutingPolicy parse(std::string_view text, Allow allow = Allow::rows);
   static RoutingPolicy model() { return parse("@model"); }
 
   // The pipeline for a site; `model_text` is what @model stands for there.
   Pipeline bind(const StageSite& site, std::string_view model_text) const;
+
+  // The same without the stages for training: what a trained model is used with.
+  RoutingPolicy in_use() const;
 
   // The same policy as text; parses back to itself.
   std::string text() const;

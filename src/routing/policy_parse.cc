@@ -10,7 +10,7 @@ namespace moiety {
 
 class RoutingParser {
  public:
-  RoutingParser(std::string_view text, bool allow_batch_dependent) : text_(text), allow_(allow_batch_dependent) {}
+  RoutingParser(std::string_view text, Allow allow) : text_(text), allow_(allow) {}
 
   RoutingPolicy parse() {
     RoutingPolicy out;
@@ -89,10 +89,7 @@ class RoutingParser {
       at_ = out.at;
       fail(fmt::format("there is no stage '{}'; did you mean {}?", out.name, nearest_stage(out.name)));
     }
-    if (info->mark != Mark::row && !allow_) {
-      at_ = out.at;
-      fail(fmt::format("{} is marked {}: it needs --allow-batch-dependent", out.name, mark_name(info->mark)));
-    }
+    check_mark(*info, out.at);
     if (accept('(') && !accept(')')) {
       do out.arguments.push_back(argument());
       while (accept(','));
@@ -100,6 +97,14 @@ class RoutingParser {
     }
     Arguments(text_, out.name, out.at, out.arguments, info->signature);
     return out;
+  }
+
+  void check_mark(const StageInfo& info, size_t at) {
+    const Allow needed = info.mark == Mark::row ? Allow::rows : info.mark == Mark::training ? Allow::training : Allow::batch;
+    if (allow_ >= needed) return;
+    at_ = at;
+    if (needed == Allow::training) fail(fmt::format("{} is for training: a model is used without it, so leave it out", info.name));
+    fail(fmt::format("{} is marked {}: it needs --allow-batch-dependent", info.name, mark_name(info.mark)));
   }
 
   Argument argument() {
@@ -144,12 +149,12 @@ class RoutingParser {
   }
 
   std::string_view text_;
-  bool allow_;
+  Allow allow_;
   size_t at_ = 0;
 };
 
-RoutingPolicy RoutingPolicy::parse(std::string_view text, bool allow_batch_dependent) {
-  return RoutingParser(text, allow_batch_dependent).parse();
+RoutingPolicy RoutingPolicy::parse(std::string_view text, Allow allow) {
+  return RoutingParser(text, allow).parse();
 }
 
 }  // namespace moiety

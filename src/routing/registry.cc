@@ -10,6 +10,7 @@ namespace moiety {
 
 // One function a file: stage_NAME.cc.
 StageInfo linear_stage();
+StageInfo hash_stage();
 StageInfo softmax_stage();
 StageInfo sigmoid_stage();
 StageInfo temperature_stage();
@@ -25,14 +26,17 @@ StageInfo drop_stage();
 StageInfo only_stage();
 StageInfo boost_stage();
 StageInfo rank_stage();
+StageInfo random_stage();
+StageInfo noise_stage();
+StageInfo capacity_stage();
 StageInfo renorm_stage();
 StageInfo scale_stage();
 
 std::span<const StageInfo> stages() {
   static const std::array all = {
-      linear_stage(),  softmax_stage(), sigmoid_stage(), temperature_stage(), bias_stage(), groups_stage(), top_k_stage(),
-      top_p_stage(),   min_p_stage(),   threshold_stage(),   rank_stage(), sparsemixer_stage(), keep_stage(),
-      drop_stage(),    only_stage(),    boost_stage(),       renorm_stage(), scale_stage(),
+      linear_stage(), hash_stage(), softmax_stage(),    sigmoid_stage(), temperature_stage(), bias_stage(), noise_stage(), random_stage(),
+      groups_stage(), top_k_stage(), top_p_stage(),      min_p_stage(),   threshold_stage(),   rank_stage(), sparsemixer_stage(), keep_stage(),
+      drop_stage(),   only_stage(), boost_stage(),      renorm_stage(),  scale_stage(),       capacity_stage(),
   };
   return all;
 }

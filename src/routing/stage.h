@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/random.h"
 #include "routing/plan.h"
 
 namespace moiety {
@@ -36,12 +37,25 @@ struct RoutingInput {
   SequenceContext* sequence = nullptr;  // where some stage needs it
 };
 
+// A row's random numbers, which depend on the sequence's seed, the row's position and the site alone: for stages that need the sequence.
+class RowDraws {
+ public:
+  // salt: tells the draws of one stage from those of another.
+  RowDraws(const RoutingInput& in, uint64_t salt) : seed_(in.sequence->seed ^ salt << 32), place_(uint64_t{in.site} << 32 | in.position) {}
+  float uniform(uint32_t index) const { return static_cast<float>(moiety::uniform(seed_, place_, RandomStream::routing, index)); }
+  float normal(uint32_t index) const { return standard_normal(seed_, place_, RandomStream::routing, index); }
+
+ private:
+  uint64_t seed_, place_;
+};
+
 // What a stage asks the engine to fill, as a set of bits; `memory` follows from memory_size().
 namespace needs {
 inline constexpr uint32_t sequence = 1, memory = 2;
 }
 
-enum class Mark : uint8_t { row, batch, future, residency, training };  // every mark but row needs consent
+// What a stage looks at beyond its row, for which it needs consent; or that it acts in training only, and leaves a model that is used.
+enum class Mark : uint8_t { row, batch, future, residency, training };
 
 // The site's own tensors, as float32: for stages that a model parameterises (`bias`, `linear`).
 struct SiteTensors {

@@ -108,13 +108,45 @@ TEST_F(Functions, Embedding) {
 TEST_F(Functions, Routing) {
   const std::string text = "softmax | top_k(3) | renorm";
   const Pipeline pipeline = RoutingPolicy::parse(text).bind({0, 0, 8, {}, 0}, text);
-  same({random({130, 8})}, [&](const Tensors& x) { return route(pipeline, x[0], x[0], pass_).weight; },
+  same({random({130, 8})}, [&](const Tensors& x) { return route(pipeline, x[0], x[0], {}, pass_).weight; },
        [&](const Tensors& x) {
          const at::Tensor p = at::softmax(x[0], -1);
          const auto [top, index] = p.topk(3, -1);
          const at::Tensor order = index.argsort(-1, false), weights = (top / top.sum(-1, true)).gather(1, order);
          return weights.reshape({-1});
        });
+}
+
+// Where rows stand among others: in chunks, sequences and threads, and with a stage that sees them all.
+TEST_F(Functions, RoutingKnowsSequencesAndDropsAcrossRows) {
+  const std::vector<float> table{5, 0, 3, 7};
+  StageSite site{0, 0, 8, {[&](std::string_view) { return std::span<const float>(table); }}, 0};
+  const int64_t length = 50, rows = 4 * length;
+  const at::Tensor x = at::randn({rows, 8}), ids = at::randint(0, 4, {rows}, at::kInt);
+  const Pipeline hash = RoutingPolicy::parse("hash(previous)").bind(site, "");
+  const RoutedRows hashed = route(hash, {}, x, {0, 0, length, ids, 0}, pass_);
+  ASSERT_EQ(hashed.expert.size(), static_cast<size_t>(rows));
+  for (int64_t r = 0; r < rows; r++) {
+    const int64_t looked_at = r % length ? r - 1 : r;
+    EXPECT_EQ(hashed.expert[static_cast<size_t>(r)], table[static_cast<size_t>(ids[looked_at].item<int>())]) << r;
+    EXPECT_EQ(hashed.weight[r].item<float>(), 1);
+  }
+  // Random rows are the sequence's own, wherever it stands.
+  const Pipeline random = RoutingPolicy::parse("random | top_k(2)").bind(site, "");
+  const RoutedRows all = route(random, x, x, {0, 0, length, {}, 9}, pass_), last = route(random, x.narrow(0, 3 * length, length), x.narrow(0, 3 * length, length), {0, 0, length, {}, 12}, pass_);
+  EXPECT_TRUE(std::equal(last.expert.begin(), last.expert.begin() + 2 * length, all.expert.begin() + 6 * length));
+  // Load is what was chosen, also where capacity leaves rows without.
+  const at::Tensor logits = x.clone();
+  logits.select(1, 2).add_(2);
+  const Pipeline capacity = RoutingPolicy::parse("softmax | top_k(2) | capacity(1)", Allow::training).bind(site, ""), free = RoutingPolicy::parse("softmax | top_k(2)").bind(site, "");
+  const RoutedRows bounded = route(capacity, logits, x, {0, 0, length, {}, 0}, pass_), unbounded = route(free, logits, x, {0, 0, length, {}, 0}, pass_);
+  EXPECT_EQ(bounded.load, unbounded.load);
+  EXPECT_EQ(unbounded.dropped, 0);
+  int64_t over = 0;
+  for (int64_t load : bounded.load) over += std::max<int64_t>(load - 2 * rows / 8, 0);
+  EXPECT_GT(over, 0);
+  EXPECT_EQ(bounded.dropped, over);
+  EXPECT_EQ(static_cast<int64_t>(bounded.expert.size()), 2 * rows - over);
 }
 
 TEST_F(Functions, ParametersGradientsGoToTheArenaAndAdd) {

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -149,6 +150,31 @@ TEST_F(Runs, FrozenParametersStayAsTheyWere) {
   }
 }
 
+// Sites without a router, choices by chance, stages that leave when the model is used: they train, go on with the same bits, and are measured.
+TEST_F(Runs, StagesOfTrainingGoOnWithTheSameBits) {
+  const std::pair<std::string, std::string> ffns[] = {
+      {"hash", R"t(experts = 4, width = 16, routing = "hash", hash_table = "balanced")t"},
+      {"switch", R"t(experts = 4, width = 16, routing = "noise(0.1) | softmax | top_k(1) | capacity(1)", balance = "sequence_aux(0.01) | entropy(0.001)")t"},
+      {"random", R"t(experts = 4, width = 16, routing = "softmax | random | top_k(2) | renorm")t"}};
+  for (const auto& [name, ffn] : ffns) {
+    SCOPED_TRACE(name);
+    const RunResult straight = run(write(name, 16, ffn), 1);
+    for (const DomainResult& d : straight.held_out) EXPECT_LT(d.bits_per_byte, 6);
+    run(write(name + "-broken", 16, ffn));
+    fs::remove_all(folder_ / (name + "-broken") / "checkpoint-000016");
+    train({.config = {}, .folder = folder_ / (name + "-broken"), .resume = true, .threads = 2, .quiet = true});
+    for (const char* file : {"metrics.jsonl", "checkpoint-000016/state.safetensors"})
+      EXPECT_EQ(read_text_file(folder_ / name / file), read_text_file(folder_ / (name + "-broken") / file)) << file;
+    const nlohmann::json summary = nlohmann::json::parse(read_text_file(folder_ / name / "summary.json"));
+    EXPECT_EQ(summary["experts"]["per_token"], name == "random" ? 2 : 1);
+    EXPECT_EQ(summary["experts"]["dropped"].get<double>() > 0, name == "switch");
+    EXPECT_EQ(summary["sites"].size(), 2u);
+    EXPECT_NEAR(summary["mean_bits_per_byte"].get<double>(), (straight.held_out[0].bits_per_byte + straight.held_out[1].bits_per_byte) / 2, 1e-12);
+  }
+  const nlohmann::json routers = nlohmann::json::parse(read_text_file(folder_ / "random/summary.json"))["parameters"], none = nlohmann::json::parse(read_text_file(folder_ / "hash/summary.json"))["parameters"];
+  EXPECT_EQ(routers["total"].get<int64_t>() - none["total"].get<int64_t>(), 2 * 4 * 32);  // two routers
+}
+
 TEST_F(Runs, NamesWhatIsWrongAndWhere) {
   const auto message = [&](const fs::path& config) -> std::string {
     try {
@@ -165,6 +191,9 @@ TEST_F(Runs, NamesWhatIsWrongAndWhere) {
   EXPECT_NE(message(write("e", 5, R"t(kind = "mou")t")).find("dense, moe"), std::string::npos);
   EXPECT_NE(message(write("f", 5, R"t(experts = 4, width = 16, routing = "softmax | top_k(2)", balance = "swich_aux(1)")t")).find("switch_aux"), std::string::npos);
   EXPECT_NE(message(write("i", 5, moe_, "heads = 2", "[[rule]]\nmatch = \"blk.9.*\"")).find("no parameter is called like"), std::string::npos);
+  EXPECT_NE(message(write("j", 5, R"t(experts = 4, width = 16, routing = "hash")t")).find("no table"), std::string::npos);
+  EXPECT_NE(message(write("k", 5, R"t(experts = 4, width = 16, routing = "hash", hash_table = "ordered")t")).find("random or balanced"), std::string::npos);
+  EXPECT_NE(message(write("l", 5, R"t(experts = 4, width = 16, routing = "hash", hash_table = "random", balance = "z_loss(1)")t")).find("no router"), std::string::npos);
   EXPECT_NE(message(write("g", 0, moe_)).find("must not be 0"), std::string::npos);
   EXPECT_NE(message(write("h", 5, moe_, "heads = 3, kv_heads = 2")).find("can't share"), std::string::npos);
 }

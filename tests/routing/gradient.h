@@ -24,6 +24,12 @@ struct Numbers {
   }
 };
 
+// The sequence that a row stands at the end of.
+inline SequenceContext example_sequence() {
+  static constexpr int32_t ids[] = {4, 0, 2};
+  return {7, ids, {}};
+}
+
 inline void draw(std::span<float> values, std::mt19937& rng) {
   std::normal_distribution<float> normal;
   for (float& v : values) v = normal(rng);
@@ -36,11 +42,18 @@ struct Loss {
   double operator()(const Pipeline& pipeline, const Numbers& x) const {
     RoutingScratch scratch;
     std::vector<float> carry_out(x.carry.size());
+    SequenceContext sequence = example_sequence();
     RoutingInput in;
-    in.features = x.features, in.carry = x.carry;
-    pipeline.run(in, x.logits, scratch, carry_out);
+    in.features = x.features, in.carry = x.carry, in.sequence = &sequence;
+    RoutingPlan plan;
+    if (pipeline.has_cohort_stage()) {
+      pipeline.run_cohort({&in, 1}, x.logits, plan, carry_out);
+    } else {
+      pipeline.run(in, x.logits, scratch, carry_out);
+      plan.append_row(scratch.choices);
+    }
     double sum = 0;
-    for (const Choice& c : scratch.choices) sum += double(of_expert[c.expert]) * c.weight;
+    for (const Choice& c : plan[0]) sum += double(of_expert[c.expert]) * c.weight;
     for (size_t i = 0; i < carry_out.size(); i++) sum += double(of_carry[i]) * carry_out[i];
     return sum;
   }
@@ -52,12 +65,19 @@ inline Numbers gradient(const Pipeline& pipeline, const Numbers& x, const Loss& 
   RoutingScratch scratch;
   RoutingHistory history;
   std::vector<float> carry_out(x.carry.size());
+  SequenceContext sequence = example_sequence();
   RoutingInput in;
-  in.features = x.features, in.carry = x.carry;
-  pipeline.run_recorded(in, x.logits, scratch, history, carry_out);
+  in.features = x.features, in.carry = x.carry, in.sequence = &sequence;
+  RoutingPlan plan;
+  if (pipeline.has_cohort_stage()) {
+    pipeline.run_cohort_recorded({&in, 1}, x.logits, plan, history, carry_out);
+  } else {
+    pipeline.run_recorded(in, x.logits, scratch, history, carry_out);
+    plan.append_row(scratch.choices);
+  }
   const TensorGradients tensors{[&](std::string_view name) { return std::span<float>(d.tensors.find(name)->second); }};
   std::vector<Choice> d_choices;
-  for (const Choice& c : scratch.choices) d_choices.push_back({c.expert, loss.of_expert[c.expert]});
+  for (const Choice& c : plan[0]) d_choices.push_back({c.expert, loss.of_expert[c.expert]});
   const RowGradient row{d_choices, d.logits, d.features, d.carry, loss.of_carry, &tensors};
   GradientScratch room;
   pipeline.backward({&in, 1}, history, 0, {&row, 1}, room);
@@ -68,11 +88,13 @@ inline Numbers gradient(const Pipeline& pipeline, const Numbers& x, const Loss& 
 
 inline Pipeline bound(const std::string& text, Numbers& x) {
   StageSite site{0, 0, experts, {}};
+  static constexpr float table[] = {3, 1, 6, 0, 7};  // of hash: no numbers that a gradient reaches
   site.tensors.find = [&x](std::string_view name) {
+    if (name == "table") return std::span<const float>(table);
     const auto found = x.tensors.find(name);
     return found == x.tensors.end() ? std::span<const float>() : std::span<const float>(found->second);
   };
-  return RoutingPolicy::parse(text).bind(site, "top_k(1)");
+  return RoutingPolicy::parse(text, Allow::training).bind(site, "top_k(1)");
 }
 
 }  // namespace moiety

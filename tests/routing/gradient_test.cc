@@ -65,6 +65,7 @@ TEST(Gradient, OfEveryStageIsThatOfItsForward) {
   // Every registered stage has its examples here.
   const std::map<std::string_view, std::vector<std::string>> examples = {
       {"linear", {"linear"}},
+      {"hash", {"hash", "hash(previous)"}},
       {"softmax", {"softmax"}},
       {"sigmoid", {"sigmoid"}},
       {"temperature", {"temperature(0.7)"}},
@@ -82,6 +83,9 @@ TEST(Gradient, OfEveryStageIsThatOfItsForward) {
       {"boost", {"boost(0-3, by=2)"}},
       {"renorm", {"renorm", "renorm(eps=0.5)", "renorm(min=4)", "renorm(power=2)", "renorm(eps=0.1, power=3)", "renorm(min=2.5, power=2)"}},
       {"scale", {"scale(-2.5)"}},
+      {"noise", {"noise(0.5)"}},
+      {"random", {"random", "random(9)"}},
+      {"capacity", {"capacity(1)", "capacity(0.1)"}},
   };
   for (const StageInfo& info : stages()) {
     const auto found = examples.find(info.name);

@@ -117,6 +117,21 @@ TEST(Routing, WrongTextsAreShownWithTheirColumn) {
   }
 }
 
+TEST(Routing, StagesForTrainingLeaveAModelInUse) {
+  const std::string text = "noise(0.1) | softmax | top_k(2) | renorm | capacity(1.25)";
+  for (const Allow allow : {Allow::rows, Allow::batch}) {
+    try {
+      RoutingPolicy::parse(text, allow);
+      ADD_FAILURE() << "noise runs outside training";
+    } catch (const UsageError& e) {
+      EXPECT_NE(std::string(e.what()).find("column 1: noise is for training"), std::string::npos) << e.what();
+    }
+  }
+  const RoutingPolicy policy = RoutingPolicy::parse(text, Allow::training);
+  EXPECT_EQ(policy.text(), text);
+  EXPECT_EQ(policy.in_use().text(), "softmax | top_k(2) | renorm");
+}
+
 TEST(Routing, TheSourceMayBeNamed) {
   const std::vector<float> logits = {1, 3, 2};
   const auto named = run("linear | softmax | top_k(2)", logits), silent = run("softmax | top_k(2)", logits);
