@@ -71,6 +71,7 @@ corpus:  ## text for training in eight domains out of Debian packages, and a tok
 install: all  ## PREFIX/bin/moiety, man page, completion
 	install -D build/moiety $(DESTDIR)$(PREFIX)/bin/moiety
 	install -D build/moiety-learn $(DESTDIR)$(PREFIX)/bin/moiety-learn
+	for recipe in recipes/*/*; do install -D -m 644 $$recipe $(DESTDIR)$(PREFIX)/share/moiety/$$recipe; done
 	build/moiety man > build/moiety.1 && install -D -m 644 build/moiety.1 $(DESTDIR)$(PREFIX)/share/man/man1/moiety.1
 	build/moiety completion bash > build/moiety.bash && install -D -m 644 build/moiety.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/moiety
 	build/moiety completion zsh > build/_moiety && install -D -m 644 build/_moiety $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_moiety

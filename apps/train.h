@@ -12,6 +12,6 @@ struct TrainVerb {
   bool json = false;
 };
 
-int run_train(const TrainVerb& verb, const Commands& commands);  // apps/train_by_exec.cc, apps/learn/train_here.cc
+int run_train(const TrainVerb& verb, const Commands& commands);  // apps/learn_by_exec.cc, apps/learn/train_here.cc
 
 }  // namespace moiety

@@ -57,5 +57,6 @@ void add_convert(Commands& commands);
 void add_pack(Commands& commands);
 void add_upcycle(Commands& commands);
 void add_train(Commands& commands);
+void add_recipe(Commands& commands);
 
 }  // namespace moiety

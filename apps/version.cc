@@ -30,6 +30,7 @@ void add_all_verbs(Commands& commands) {
   add_pack(commands);
   add_upcycle(commands);
   add_train(commands);
+  add_recipe(commands);
 }
 
 }  // namespace moiety

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 
@@ -54,6 +55,53 @@ void check(const toml::table& table, const std::string& name, const DescriptionS
       for (const toml::node& item : *list)
         if (const toml::table* inner = item.as_table()) check(*inner, path, source);
   }
+}
+
+nlohmann::json json_of(const toml::node& node, std::set<const toml::node*>& read) {
+  read.insert(&node);
+  nlohmann::json out;  // null for what JSON has not: dates
+  if (const toml::table* table = node.as_table()) {
+    out = nlohmann::json::object();
+    for (const auto& [key, value] : *table) out[std::string(key.str())] = json_of(value, read);
+  } else if (const toml::array* array = node.as_array()) {
+    out = nlohmann::json::array();
+    for (const toml::node& item : *array) out.push_back(json_of(item, read));
+  } else if (node.is_integer()) {
+    out = *node.value<int64_t>();
+  } else if (node.is_floating_point()) {
+    out = *node.value<double>();
+  } else if (node.is_boolean()) {
+    out = *node.value<bool>();
+  } else if (node.is_string()) {
+    out = *node.value<std::string>();
+  }
+  return out;
+}
+
+toml::table table_of(const nlohmann::json& json);
+toml::array array_of(const nlohmann::json& json);
+
+// Calls `add` with the value as TOML has it; null is nothing there.
+template <class Add>
+void with_value(const nlohmann::json& json, const Add& add) {
+  if (json.is_object()) return add(table_of(json));
+  if (json.is_number_integer()) return add(json.get<int64_t>());
+  if (json.is_number()) return add(json.get<double>());
+  if (json.is_boolean()) return add(json.get<bool>());
+  if (json.is_string()) return add(json.get<std::string>());
+  if (json.is_array()) return add(array_of(json));
+}
+
+toml::array array_of(const nlohmann::json& json) {
+  toml::array out;
+  for (const nlohmann::json& item : json) with_value(item, [&](auto value) { out.push_back(std::move(value)); });
+  return out;
+}
+
+toml::table table_of(const nlohmann::json& json) {
+  toml::table out;
+  for (const auto& [key, item] : json.items()) with_value(item, [&](auto value) { out.insert(key, std::move(value)); });
+  return out;
 }
 
 }  // namespace
@@ -166,6 +214,8 @@ std::vector<Table> Table::tables(std::string_view key) const {
   return out;
 }
 
+nlohmann::json Table::json(std::string_view key) const { return json_of(DescriptionSource::need(*this, key), source_->read); }
+
 Description Description::parse(std::string_view text, std::string file) {
   Description out;
   out.source_ = std::make_shared<DescriptionSource>();
@@ -187,6 +237,12 @@ Description Description::read(const std::filesystem::path& file) {
 
 Table Description::root() const { return {hidden(source_->root), "", source_.get()}; }
 void Description::set_steps(uint64_t steps) { source_->steps = steps; }
+std::string description_text(const nlohmann::json& description) {
+  std::ostringstream out;
+  out << table_of(description) << "\n";
+  return out.str();
+}
+
 void Description::check_all_read() const { check(source_->root, "", *source_); }
 
 }  // namespace moiety

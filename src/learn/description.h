@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,8 @@ class Table {
   Table table(std::string_view key) const;
   std::vector<Table> tables(std::string_view key) const;  // [[key]], or an array of tables; empty if it is not there
   bool has(std::string_view key) const;
+  // A table as it stands, all of it read: for descriptions that are put together from it.
+  nlohmann::json json(std::string_view key) const;
 
   const std::string& name() const { return name_; }
   // Throws UsageError with file, line and column of the key, or of the table.
@@ -59,5 +62,8 @@ class Description {
  private:
   std::shared_ptr<DescriptionSource> source_;
 };
+
+// A description that was put together, as TOML.
+std::string description_text(const nlohmann::json& description);
 
 }  // namespace moiety
