@@ -70,11 +70,9 @@ int show(const RecipeVerb& verb, const Recipe& r) {
   return 0;
 }
 
-// The command as somebody would type it again.
-std::string command_of(const Commands& commands) {
-  std::string out = "moiety";
-  for (char** word = commands.arguments + 1; *word; word++) out += " " + std::string(*word);
-  return out;
+// The command as somebody would type it again, elsewhere.
+std::string command_of(const RecipeVerb& verb) {
+  return "moiety recipe run " + verb.slug + (verb.quick ? " --quick" : "") + (verb.seeds ? fmt::format(" --seeds {}", verb.seeds) : "");
 }
 
 void write(const fs::path& path, const std::string& text) {
@@ -89,10 +87,10 @@ int run(const RecipeVerb& verb, const Recipe& recipe, const Commands& commands) 
   o.text = verb.text, o.tokenizer = verb.tokenizer;
   o.program = fs::read_symlink("/proc/self/exe");
   o.seeds = verb.seeds, o.quick = verb.quick, o.quiet = commands.quiet, o.threads = verb.threads;
-  const std::vector<RecipeResult> results = run_recipe(recipe, o);
-  const nlohmann::ordered_json table = recipe_table(recipe, results);
-  RecipeOrigin origin{command_of(commands), machine(verb.threads), today()};
-  for (const RecipeResult& r : results) origin.seconds += r.summary.at("seconds").get<double>();
+  const RecipeResults results = run_recipe(recipe, o);
+  const nlohmann::ordered_json table = recipe_table(recipe, results.runs);
+  RecipeOrigin origin{command_of(verb), results.text, machine(verb.threads), today(), verb.quick};
+  for (const RecipeResult& r : results.runs) origin.seconds += r.summary.at("seconds").get<double>();
   const std::string text = recipe_markdown(recipe, table, origin);
   write(o.out / "RESULT.md", text);
   if (verb.write) write(recipe.folder / "RESULT.md", text);

@@ -19,9 +19,9 @@ double student_t(size_t freedom) {
 
 MeanInterval mean_interval(std::span<const double> values) {
   const double n = static_cast<double>(values.size());
-  MeanInterval out;
+  MeanInterval out{0, 0, values.size()};
   for (double v : values) out.mean += v / n;
-  if (values.size() < 2) return {out.mean, std::numeric_limits<double>::infinity()};
+  if (values.size() < 2) return {out.mean, std::numeric_limits<double>::infinity(), values.size()};
   double squares = 0;
   for (double v : values) squares += (v - out.mean) * (v - out.mean);
   out.half = student_t(values.size() - 1) * std::sqrt(squares / (n - 1) / n);
@@ -30,7 +30,7 @@ MeanInterval mean_interval(std::span<const double> values) {
 
 Verdict verdict(const MeanInterval& d, bool lower, double margin) {
   const double sign = lower ? 1 : -1;
-  if (!std::isfinite(d.half)) return Verdict::undecided;
+  if (d.count < 3) return Verdict::undecided;
   if (sign * d.mean + d.half < margin) return Verdict::holds;
   return sign * d.mean - d.half > margin ? Verdict::fails : Verdict::undecided;
 }

@@ -44,7 +44,7 @@ class MoePart : public ModelPart {
     if (has_router_) record.logits = linear(x, arena_.value(router_), step.pass);
     record.routed = route(step.training ? *training_ : *pipeline_, record.logits, x, {layer_, layer_, rows.length, rows.ids, rows.seed}, step.pass);
     const at::Tensor y = swiglu_experts(record.routed.slots, x, record.routed.weight, arena_.value(gate_up_), arena_.value(down_), step.pass);
-    chosen_ += record.routed.expert.size(), rows_ += static_cast<size_t>(x.size(0));
+    chosen_[step.training] += record.routed.expert.size(), rows_[step.training] += static_cast<size_t>(x.size(0));
     if (step.training)
       for (const Balance& b : balance_)
         if (b.loss) step.losses.emplace_back(b.name, b.loss(record));
@@ -78,9 +78,10 @@ class MoePart : public ModelPart {
     return {{{"num_experts", experts_}, {"moe_intermediate_size", width_}, {"intermediate_size", width_}}, "", text};
   }
 
-  // With as many experts a row as the rows so far chose on average.
+  // With as many experts a row as evaluated rows chose on average; before any evaluation, as those in training.
   size_t active_parameters() const override {
-    const double k = rows_ ? static_cast<double>(chosen_) / static_cast<double>(rows_) : 0;
+    const bool training = !rows_[false];
+    const double k = rows_[training] ? static_cast<double>(chosen_[training]) / static_cast<double>(rows_[training]) : 0;
     return static_cast<size_t>(static_cast<double>(has_router_ ? experts_ * d_ : 0) + k * static_cast<double>(3 * width_ * d_));
   }
 
@@ -105,7 +106,7 @@ class MoePart : public ModelPart {
   std::vector<float> table_;  // [vocabulary] the expert of each token, for the stage hash; a buffer
   bool has_router_ = true, balanced_ = false;
   size_t router_ = 0, gate_up_, down_;
-  size_t chosen_ = 0, rows_ = 0;
+  size_t chosen_[2] = {}, rows_[2] = {};  // evaluated, trained
 };
 
 }  // namespace

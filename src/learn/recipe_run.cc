@@ -34,8 +34,7 @@ void write_text(const fs::path& path, const std::string& text) {
 }
 
 // Seed after seed, so that what is there after an interruption can be paired.
-std::vector<OneRun> runs_of(const Recipe& recipe, const RecipeRunOptions& o) {
-  const RecipeText text = find_recipe_text(o.text, o.tokenizer);
+std::vector<OneRun> runs_of(const Recipe& recipe, const RecipeText& text, const RecipeRunOptions& o) {
   const uint64_t seeds = o.seeds ? o.seeds : o.quick ? recipe.quick_seeds : recipe.seeds;
   std::vector<OneRun> out;
   for (uint64_t seed = 1; seed <= seeds; seed++)
@@ -135,10 +134,15 @@ nlohmann::json train_one(const OneRun& run, const RecipeRunOptions& o, const std
   return summary();
 }
 
+void remove_checkpoints(const fs::path& folder) {
+  while (const auto checkpoint = newest_checkpoint(folder)) fs::remove_all(*checkpoint);
+}
+
 }  // namespace
 
-std::vector<RecipeResult> run_recipe(const Recipe& recipe, const RecipeRunOptions& o) {
-  const std::vector<OneRun> runs = runs_of(recipe, o);
+RecipeResults run_recipe(const Recipe& recipe, const RecipeRunOptions& o) {
+  const RecipeText text = find_recipe_text(o.text, o.tokenizer);
+  const std::vector<OneRun> runs = runs_of(recipe, text, o);
   fs::create_directories(o.out);
   check_arms(runs, o.out);
   Results results(o.out / "results.jsonl");
@@ -150,11 +154,12 @@ std::vector<RecipeResult> run_recipe(const Recipe& recipe, const RecipeRunOption
     if (results.find(run)) continue;
     results.add(run, train_one(run, o, [&](uint64_t steps) { progress.set(done + std::min(steps, run.steps), all); }));
     done += run.steps;
+    if (run.seed > 1) remove_checkpoints(o.out / run.name);
   }
-  std::vector<RecipeResult> out;
+  RecipeResults out{{}, text.in_words};
   for (const RecipeArm& arm : recipe.arms)
     for (const OneRun& run : runs)
-      if (run.arm == &arm) out.push_back({arm.name, run.seed, results.find(run)->at("summary")});
+      if (run.arm == &arm) out.runs.push_back({arm.name, run.seed, results.find(run)->at("summary")});
   return out;
 }
 

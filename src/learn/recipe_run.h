@@ -4,7 +4,7 @@
 //   ARM-SEED/       the run                  tokens/        the tokenised text of all
 //   results.jsonl   {"arm", "seed", "key", "summary"}: a line for each finished run; `key` is a hash of its description and text
 //
-// What is finished stays, what was interrupted goes on, and what was made by another description or of other text is made again.
+// Checkpoints of finished runs go, but for the first seed's. What is finished stays, what was interrupted goes on, and what was made by another description or of other text is made again.
 #pragma once
 #include <filesystem>
 #include <functional>
@@ -27,7 +27,12 @@ struct RecipeResult {
   nlohmann::json summary;  // learn/summary.h
 };
 
-// All results, arm by arm. Everything that can be wrong with any arm is found before the first run.
-std::vector<RecipeResult> run_recipe(const Recipe& recipe, const RecipeRunOptions& options);
+struct RecipeResults {
+  std::vector<RecipeResult> runs;  // arm by arm
+  std::string text;                // what they learnt: "maths 4.6 MiB, words 120 KiB"
+};
+
+// Everything that can be wrong with any arm is found before the first run.
+RecipeResults run_recipe(const Recipe& recipe, const RecipeRunOptions& options);
 
 }  // namespace moiety

@@ -124,10 +124,10 @@ std::string recipe_markdown(const Recipe& recipe, const Json& table, const Recip
   std::string arms;
   for (const RecipeArm& arm : recipe.arms) arms += fmt::format("- **{}**: {}{}\n", arm.name, arm.what, arm.control ? " (control)" : "");
   return fmt::format(
-      "# {}\n\n{}\n\nThe claim: {}\n\nExpected here: {}\n\n{}{}\n\n{}\n{}\n{}\nMeans over {} seeds with 95% intervals (Student's t); differences are paired by seed. A claim is undecided where the "
-      "interval reaches over the margin. `experts.*` are defined in `src/learn/summary.h`.\n\n- command: `{}`\n- machine: {}\n- time of all runs: {:.0f} s\n- date: {}\n",
-      recipe.title, recipe.paper, recipe.claim, recipe.expected, verdict_begin, table["verdict"].get<std::string>(), arms, table.contains("comparisons") ? comparisons_markdown(table["comparisons"]) : "",
-      arms_markdown(table["arms"]), table["seeds"].dump(), origin.command, origin.machine, origin.seconds, origin.date);
+      "# {}{}\n\n{}\n\nThe claim: {}\n\nExpected here: {}\n\n{}{}\n\n{}\n{}\n{}\nMeans over {} seeds with 95% intervals (Student's t); differences are paired by seed. A claim is undecided where the "
+      "interval reaches over the margin, and with fewer than three seeds. `experts.*` are defined in `src/learn/summary.h`.\n\n- command: `{}`\n- text: {}\n- machine: {}\n- time of all runs: {:.0f} s\n- date: {}\n",
+      recipe.title, origin.quick ? " (quick form, which decides nothing)" : "", recipe.paper, recipe.claim, recipe.expected, verdict_begin, table["verdict"].get<std::string>(), arms, table.contains("comparisons") ? comparisons_markdown(table["comparisons"]) : "",
+      arms_markdown(table["arms"]), table["seeds"].dump(), origin.command, origin.text, origin.machine, origin.seconds, origin.date);
 }
 
 std::string recorded_verdict(const std::filesystem::path& recipe) {

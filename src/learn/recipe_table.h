@@ -14,7 +14,8 @@ nlohmann::ordered_json recipe_table(const Recipe& recipe, std::span<const Recipe
 
 // How the table came about: for RESULT.md.
 struct RecipeOrigin {
-  std::string command, machine, date;
+  std::string command, text, machine, date;
+  bool quick = false;
   double seconds = 0;  // of all runs
 };
 std::string recipe_markdown(const Recipe& recipe, const nlohmann::ordered_json& table, const RecipeOrigin& origin);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/size.h"
 
 namespace moiety {
 namespace {
@@ -29,11 +30,12 @@ RecipeText find_recipe_text(const fs::path& folder, const fs::path& tokenizer) {
   if (domains.empty()) throw UsageError("{}: no folder in it holds train.txt and test.txt; {}", folder.string(), how_to_make);
   std::ranges::sort(domains);
   const fs::path chosen = fs::canonical(tokenizer.empty() ? tokenizer_beside(folder) : tokenizer);
-  RecipeText out{nlohmann::json::object(), fmt::format("tokenizer {}", fs::file_size(chosen))};
+  RecipeText out{nlohmann::json::object(), fmt::format("tokenizer {}", fs::file_size(chosen)), ""};
   out.data["tokenizer"] = chosen.string();
   for (const fs::path& domain : domains) {
     const fs::path train = fs::canonical(domain / "train.txt"), test = fs::canonical(domain / "test.txt");
     out.data["source"].push_back({{"domain", domain.filename().string()}, {"files", train.string()}, {"held_out", test.string()}});
+    out.in_words += fmt::format("{}{} {}", out.in_words.empty() ? "" : ", ", domain.filename().string(), show_size(fs::file_size(train)));
     out.fingerprint += fmt::format("; {} {} {}", domain.filename().string(), fs::file_size(train), fs::file_size(test));
   }
   return out;

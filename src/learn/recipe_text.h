@@ -8,6 +8,7 @@ namespace moiety {
 struct RecipeText {
   nlohmann::json data;      // keys of a description's table [data], with full paths, every domain with the same share
   std::string fingerprint;  // of names and sizes
+  std::string in_words;     // "maths 4.6 MiB, words 120 KiB"
 };
 
 // tokenizer: empty: tokenizer/tokenizer.json in the folder or beside it.

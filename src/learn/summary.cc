@@ -61,7 +61,8 @@ double correlation(std::span<const DomainResult> domains) {
 }  // namespace
 
 nlohmann::ordered_json summary(const RunResult& r, uint64_t seed) {
-  nlohmann::ordered_json out = {{"steps", r.steps}, {"tokens", r.tokens}, {"seconds", r.seconds}, {"tokens_per_s", r.tokens_per_s}, {"parameters", {{"total", r.parameters}, {"active", r.active_parameters}}}};
+  nlohmann::ordered_json out = {{"steps", r.steps}, {"tokens", r.tokens}, {"seconds", r.seconds}, {"parameters", {{"total", r.parameters}, {"active", r.active_parameters}}}};
+  if (r.tokens_per_s > 0) out["tokens_per_s"] = r.tokens_per_s;
   double mean = 0;
   for (const DomainResult& d : r.held_out) {
     out["bits_per_byte"][d.domain] = d.bits_per_byte;

@@ -1,6 +1,6 @@
 // RUN/summary.json: what a finished run comes to, for tables of several runs.
 //
-//   {"steps", "tokens", "seconds", "tokens_per_s", "parameters": {"total", "active"},
+//   {"steps", "tokens", "seconds", "parameters": {"total", "active"}, "tokens_per_s": if the process that ended it made a step,
 //    "bits_per_byte": {domain: ..}, "mean_bits_per_byte": the domains' mean,
 //    "experts": {"per_token": a site's mean choices, "violation": of the held-out load (MaxVio), the sites' mean, "training_violation": of a step's, the
 //                last tenth's mean, "dropped": share of the training's choices, "information": bits, "information_shuffled": bits, "loss_correlation"},

@@ -39,15 +39,15 @@ TEST(Intervals, CoverTheMean) {
 }
 
 TEST(Verdicts, NeedAllOfTheInterval) {
-  EXPECT_EQ(verdict({-2, 1}, true, 0), Verdict::holds);
-  EXPECT_EQ(verdict({-1, 2}, true, 0), Verdict::undecided);
-  EXPECT_EQ(verdict({2, 1}, true, 0), Verdict::fails);
-  EXPECT_EQ(verdict({2, 1}, true, 4), Verdict::holds);
-  EXPECT_EQ(verdict({2, 1}, false, 0), Verdict::holds);
-  EXPECT_EQ(verdict({-2, 1}, false, 0), Verdict::fails);
-  EXPECT_EQ(verdict({-2, 1}, false, 4), Verdict::holds);
-  EXPECT_EQ(verdict({-2, INFINITY}, true, 0), Verdict::undecided);
-  EXPECT_EQ(verdict({NAN, 1}, true, 0), Verdict::undecided);
+  EXPECT_EQ(verdict({-2, 1, 3}, true, 0), Verdict::holds);
+  EXPECT_EQ(verdict({-1, 2, 3}, true, 0), Verdict::undecided);
+  EXPECT_EQ(verdict({2, 1, 3}, true, 0), Verdict::fails);
+  EXPECT_EQ(verdict({2, 1, 3}, true, 4), Verdict::holds);
+  EXPECT_EQ(verdict({2, 1, 3}, false, 0), Verdict::holds);
+  EXPECT_EQ(verdict({-2, 1, 3}, false, 0), Verdict::fails);
+  EXPECT_EQ(verdict({-2, 1, 3}, false, 4), Verdict::holds);
+  EXPECT_EQ(verdict({-2, 1, 2}, true, 0), Verdict::undecided);
+  EXPECT_EQ(verdict({NAN, 1, 3}, true, 0), Verdict::undecided);
 }
 
 TEST(Descriptions, ComeBackFromJson) {

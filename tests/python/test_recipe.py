@@ -55,15 +55,16 @@ def test_a_quick_recipe_from_text_to_table(moiety, text, tmp_path):
     first = table["comparisons"][0]
     a, b = first["differences"]
     assert abs(first["mean"] - (a + b) / 2) < 1e-12 and abs(first["half"] - 12.7062 * abs(a - b) / 2) < 1e-9
-    assert first["verdict"] == ("holds" if first["mean"] + first["half"] < 0 else "does not hold" if first["mean"] - first["half"] > 0 else "undecided")
+    assert all(c["verdict"] == "undecided" for c in table["comparisons"])  # two seeds decide nothing
     result = (tmp_path / "out/RESULT.md").read_text()
     assert "**Verdict:** " in result and "recipe run moe-vs-dense --quick" in result
 
-    # What is finished is kept; a lost result of a finished run is read again, a lost run is made again to the same numbers.
+    # What is finished is kept; a run that lacks its end goes on from its checkpoint, one that has lost it is made again, both to the same numbers.
     lines = (tmp_path / "out/results.jsonl").read_text().splitlines()
     assert len(lines) == 6
-    (tmp_path / "out/results.jsonl").write_text("\n".join(lines[:5]) + "\n" + lines[5][:40])
-    (tmp_path / "out" / "random-2" / "summary.json").unlink()
+    (tmp_path / "out/results.jsonl").write_text("\n".join(lines[:2] + lines[3:5]) + "\n" + lines[5][:40])
+    for run in ("random-1", "random-2"):
+        (tmp_path / "out" / run / "summary.json").unlink()
     kept = (tmp_path / "out/moe-1/metrics.jsonl").stat().st_mtime_ns
     again = json.loads(call(moiety, *arguments))
     assert (tmp_path / "out/moe-1/metrics.jsonl").stat().st_mtime_ns == kept
