@@ -6,7 +6,7 @@ namespace {
 
 void add_run(CLI::App& verb, RecipeVerb& o) {
   verb.add_option("-o,--out", o.out, "directory of the runs and of RESULT.md (default: build/recipes/SLUG, or build/recipes/SLUG-quick)");
-  verb.add_option("--text", o.text, "text to train on: a folder of DOMAIN/train.txt and DOMAIN/test.txt")->capture_default_str();
+  verb.add_option("--text", o.text, "text to train on: a folder of DOMAIN/train.txt and DOMAIN/test.txt (default: build/corpus/text, which `make corpus` makes)");
   verb.add_option("--tokenizer", o.tokenizer, "a tokenizer.json (default: tokenizer/tokenizer.json in the text's folder or beside it)");
   verb.add_option("--seeds", o.seeds, "runs of every arm (default: the recipe's)")->check(CLI::Range(1, 1000));
   verb.add_option("-t,--threads", o.threads, "threads (default: the cores that affinity and cgroup allow); never changes a result")->check(CLI::Range(1, 1024));
