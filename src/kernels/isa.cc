@@ -41,6 +41,12 @@ bool runs(Isa isa) {
 
 std::optional<Isa> chosen;  // set once by choose_isa, before threads start
 
+// Highway leaves its choice to the first call that needs one, and meanwhile shows other threads the best target, disabled or not.
+void use_targets_except(int64_t disabled) {
+  hwy::DisableTargets(disabled);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+}
+
 }  // namespace
 
 std::vector<Isa> runnable_isas() {
@@ -62,15 +68,15 @@ Isa current_isa() {
 
 void choose_isa() {
   chosen.reset();
-  hwy::DisableTargets(0);
+  use_targets_except(0);
   const char* wanted = std::getenv("MOIETY_ISA");
   if (!wanted || !*wanted) return;
   const auto isa = std::ranges::find(all, std::string_view(wanted), isa_name);
   if (isa == std::end(all)) throw UsageError("MOIETY_ISA={}: portable, avx2, avxvnni, avx512 and avx512vnni are known", wanted);
   if (!runs(*isa)) throw UsageError("MOIETY_ISA={}: this machine does not have it", wanted);
   chosen = *isa;
-  if (*isa == Isa::avx2 || *isa == Isa::avxvnni) hwy::DisableTargets(avx512_targets);
-  if (*isa == Isa::portable) hwy::DisableTargets(beyond_sse2);
+  if (*isa == Isa::avx2 || *isa == Isa::avxvnni) use_targets_except(avx512_targets);
+  if (*isa == Isa::portable) use_targets_except(beyond_sse2);
 }
 
 std::vector<std::string> available_isas() {
