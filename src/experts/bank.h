@@ -21,6 +21,7 @@ enum class ExpertKind : uint16_t {
 std::string_view expert_kind_name(ExpertKind kind);
 
 enum class PartRole : uint16_t { gate, up, down, gate_bias, up_bias, down_bias, query, output };
+constexpr bool is_bias(PartRole role) { return role == PartRole::gate_bias || role == PartRole::up_bias || role == PartRole::down_bias; }
 
 struct Part {
   PartRole role;
@@ -72,7 +73,7 @@ class MemoryBank : public ExpertBank {
   uint32_t size() const override { return static_cast<uint32_t>(experts_.size()); }
   std::unique_ptr<Lease> lease(std::span<const uint32_t> ids) override;
 
- private:
+ protected:
   std::vector<Expert> experts_;
 };
 

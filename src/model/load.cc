@@ -12,17 +12,18 @@
 #include "model/checkpoint.h"
 #include "model/family.h"
 #include "model/finite.h"
-#include "model/pack.h"
+#include "model/packing_bank.h"
 
 namespace moiety {
 namespace {
 
-enum class Order : uint8_t { rows, kernel };
+enum class Order : uint8_t { rows, kernel,
+                             at_first_use };  // in the kernels', but where the rows lie in a mapped file not yet
 
 class Loader {
  public:
-  Loader(Checkpoint& file, Model& model, const LoadOptions& options, Packer* packer)
-      : file_(&file), packed_(file.packed()), model_(model), check_(options.check), packer_(packer), progress_(options.progress), visit_(options.visit) {
+  Loader(Checkpoint& file, Model& model, const LoadOptions& options, std::shared_ptr<Packer> packer)
+      : file_(&file), packed_(file.packed()), model_(model), check_(options.check), packer_(std::move(packer)), progress_(options.progress), visit_(options.visit) {
     if (!progress_) return;
     for (const Tensor& tensor : file.tensors()) file_bytes_ += tensor.bytes.size();
     for (const CanonicalTensor& t : canonical_tensors(model.config)) numbers_ += t.vector ? 0 : t.count * t.rows * t.cols;
@@ -45,9 +46,10 @@ class Loader {
     if (!m->contiguous_rows || !m->uniform()) out = copied(*m, copy);
     if (check_) check_finite(out, 0, rows, place(name, block));
     if (rows > 0) mix(out.row(rows / 2), bytes_of(out.type, cols));
-    if (order == Order::kernel && packer_) packer_->pack(out, !copy && file_->mapped(out.data));
+    const bool mapped = !copy && file_->mapped(out.data);
+    if (packer_ && order != Order::rows && !(mapped && order == Order::at_first_use)) packer_->pack(out, mapped);
     if (copy && out.data) model_.storage.push_back(copy);
-    if (visit_) visit_({canonical_name(name, block_index(block)), i, out, false, order == Order::kernel});
+    if (visit_) visit_({canonical_name(name, block_index(block)), i, out, false, order != Order::rows});
     advance(rows * cols);
     return out;
   }
@@ -95,6 +97,11 @@ class Loader {
   }
   // Norms inside attention have no bias in any family.
   NormWeights plain_norm(const std::string& name, const BlockConfig* block, size_t n) { return {vector(name + ".weight", block, n), {}}; }
+
+  std::shared_ptr<ExpertBank> bank(std::vector<MemoryBank::Expert> experts) {
+    if (packer_) return std::make_shared<PackingBank>(std::move(experts), packer_);
+    return std::make_shared<MemoryBank>(std::move(experts));
+  }
 
   FeedForward feed_forward(const std::string& suffix, const BlockConfig* block, size_t width, bool bias) {
     const size_t d = model_.config.d_model;
@@ -194,7 +201,7 @@ class Loader {
   PackedIndex* packed_ = nullptr;
   Model& model_;
   bool check_, look_only_ = false;
-  Packer* packer_ = nullptr;
+  std::shared_ptr<Packer> packer_;
   OnProgress progress_;
   std::function<void(const LoadedTensor&)> visit_;
   uint64_t file_bytes_ = 0, numbers_ = 0, numbers_done_ = 0;
@@ -273,7 +280,7 @@ std::unique_ptr<Site> load_site(Loader& load, const Config& c, const BlockConfig
   if (s.router.choice_bias) site->choice_bias = load.vector("exp_probs_b.bias", &b, ids);
   std::vector<MemoryBank::Expert> experts(ids);
   auto add = [&](size_t e, PartRole role, const char* name, size_t rows, size_t cols) {
-    experts[e].parts.push_back({role, load.matrix(name, &b, e, s.experts, rows, cols, Order::kernel)});
+    experts[e].parts.push_back({role, load.matrix(name, &b, e, s.experts, rows, cols, Order::at_first_use)});
   };
   for (size_t e = 0; e < ids; e++) {
     if (e >= s.experts) {
@@ -293,7 +300,7 @@ std::unique_ptr<Site> load_site(Loader& load, const Config& c, const BlockConfig
       }
     }
   }
-  site->bank = std::make_shared<MemoryBank>(std::move(experts));
+  site->bank = load.bank(std::move(experts));
   if (s.shared_width && !attention) site->shared = load.feed_forward("_shexp", &b, s.shared_width, c.ffn_bias);
   if (s.shared_gate) site->shared_gate = load.linear("ffn_gate_inp_shexp", &b, 1, d, false);
   if (s.output_bias) site->output_bias = load.vector(attention ? "attn_exps_output.bias" : "ffn_exps_output.bias", &b, d);
@@ -360,11 +367,11 @@ std::shared_ptr<const Model> load_model(const std::filesystem::path& path, const
   model->path = path;
   if (file.packed() && !options.pack)
     throw UsageError("{}: is a packed file, whose weights are in the kernels' order only; leave out --compute f32, or give the model that it was packed from", path.string());
-  std::optional<Packer> packer;
-  if (options.pack && !file.packed()) packer.emplace(options.threads ? options.threads : default_thread_count());
-  Loader load(file, *model, options, packer ? &*packer : nullptr);
+  std::shared_ptr<Packer> packer;
+  if (options.pack && !file.packed()) packer = std::make_shared<Packer>(options.threads ? options.threads : default_thread_count());
+  Loader load(file, *model, options, packer);
   load_tensors(load, *model);
-  if (packer) model->storage.insert(model->storage.end(), packer->storage().begin(), packer->storage().end());
+  if (packer) model->storage.push_back(packer);
   for (Block& block : model->blocks)
     for (Site* site : {block.attention_site.get(), block.site.get()})
       if (site) {

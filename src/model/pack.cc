@@ -39,6 +39,7 @@ std::byte* Packer::allocate(size_t bytes) {
 
 void Packer::pack(Matrix& m, bool mapped) {
   if (!has_panels(m.type) || m.rows == 0 || m.cols == 0) return;
+  const std::lock_guard lock(mutex_);
   const size_t bytes = panel_bytes(m.type, m.cols), count = panels(m.rows);
   std::byte* out = allocate(packed_bytes(m.type, m.rows, m.cols));
   workers_.run(count, 4, [&](size_t begin, size_t end, size_t) {

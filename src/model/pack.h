@@ -1,7 +1,9 @@
-// Weights into kernel order while a checkpoint is read, matrix by matrix, so that they are never in memory twice.
+// Weights into kernel order, matrix by matrix, so that they are never in memory twice: what every token needs while a checkpoint is read,
+// experts when they are first used (model/packing_bank.h).
 #pragma once
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "base/threads.h"
@@ -14,15 +16,13 @@ class Packer {
   explicit Packer(size_t threads) : workers_(threads) {}
 
   // Gives m panels if its type has any, and takes its rows away. Otherwise m stays. Where the rows lie in a `mapped` file, its pages leave
-  // memory.
+  // memory. The panels live as long as the packer. May be called from several threads.
   void pack(Matrix& m, bool mapped);
-
-  // What holds the panels.
-  const std::vector<std::shared_ptr<void>>& storage() const { return storage_; }
 
  private:
   std::byte* allocate(size_t bytes);
 
+  std::mutex mutex_;
   Workers workers_;
   std::vector<std::shared_ptr<void>> storage_;
   std::byte* free_ = nullptr;  // what is left of the last block

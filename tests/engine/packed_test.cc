@@ -4,6 +4,7 @@
 
 #include <fstream>
 #include <random>
+#include <thread>
 
 #include "model/convert.h"
 #include "model/type_mix.h"
@@ -64,6 +65,25 @@ TEST(Quantised, TheWayChangesNoBit) {
       EXPECT_LE(std::sqrt(difference / size), 0.15) << "a choice of experts may turn, the sum of all may not";
       EXPECT_FALSE(std::isnan(difference));
     }
+  std::filesystem::remove(file);
+}
+
+// Two sessions of one model meet experts that neither has used.
+TEST(Quantised, ExpertsArePackedAtFirstUseByWhoeverComesFirst) {
+  const std::filesystem::path file = std::filesystem::temp_directory_path() / ("moiety-first-use-" + std::to_string(::getpid()) + ".gguf");
+  Checkpoint source = Checkpoint::open(std::filesystem::path(MOIETY_SOURCE_DIR) / "tests/fixtures/mixtral");
+  ConvertOptions options;
+  options.type = read_type("q8_0", true);
+  convert(source, file, options);
+  const std::vector<int32_t> ids = Fixture{std::filesystem::path(MOIETY_SOURCE_DIR) / "tests/fixtures/mixtral"}.tokens()[0];
+  const std::vector<float> alone = run(load(file, true), ids, 1, 512);
+  const auto model = load(file, true);
+  std::vector<float> one, other;
+  std::thread beside([&] { other = run(model, ids, 2, 3); });
+  one = run(model, ids, 2, 5);
+  beside.join();
+  EXPECT_EQ(one, alone);
+  EXPECT_EQ(other, alone);
   std::filesystem::remove(file);
 }
 
