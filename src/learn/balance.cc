@@ -1,5 +1,7 @@
 #include "learn/balance.h"
 
+#include <fmt/ranges.h>
+
 namespace moiety {
 namespace {
 

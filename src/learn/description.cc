@@ -1,6 +1,7 @@
 #include "learn/description.h"
 
 #define TOML_HEADER_ONLY 0
+#include <fmt/ranges.h>
 #include <toml++/toml.h>
 
 #include <cmath>

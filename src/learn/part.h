@@ -1,6 +1,6 @@
 // What a model is made of. A part maps [rows, d] to [rows, d] and knows nothing of text: what stands beside the rows comes as columns.
 #pragma once
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <memory>
 #include <span>

@@ -1,5 +1,7 @@
 #include "learn/recipe.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
 #include "base/error.h"
