@@ -1,5 +1,7 @@
 #include "learn/arena.h"
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <xxhash.h>
 
@@ -25,13 +27,14 @@ size_t Arena::declare(std::string name, std::vector<int64_t> shape, Initial init
   return parameters_.size() - 1;
 }
 
-void Arena::finish(uint64_t seed, Workers& workers) {
+void Arena::finish(uint64_t seed, Workers& workers, std::optional<at::Device> elsewhere) {
   values_.assign(size_, 0.0f);
   gradients_.assign(size_, 0.0f);
   means_.assign(size_, 0.0f);
   squares_.assign(size_, 0.0f);
+  if (elsewhere) copy_ = at::empty({static_cast<int64_t>(size_)}, at::TensorOptions(at::kFloat).device(*elsewhere));
   for (Parameter& p : parameters_) {
-    p.value = at::from_blob(values_.data() + p.at, p.shape, at::kFloat);
+    p.value = elsewhere ? copy_.narrow(0, static_cast<int64_t>(p.at), static_cast<int64_t>(p.count)).view(p.shape) : at::from_blob(values_.data() + p.at, p.shape, at::kFloat);
     p.value.set_requires_grad(!p.frozen);
     const uint64_t place = XXH3_64bits(p.name.data(), p.name.size());
     workers.run(p.count, 4096, [&](size_t begin, size_t end, size_t) {
@@ -54,12 +57,24 @@ std::optional<Arena::Place> Arena::gradient_of(const at::Tensor& x) {
 }
 
 void Arena::begin_step() {
-  for (Parameter& p : parameters_) p.has_gradient = false;
+  for (Parameter& p : parameters_) p.has_gradient = false, p.value.mutable_grad().reset();
+  refresh();
 }
 
 void Arena::end_step() {
-  for (Parameter& p : parameters_)
+  for (Parameter& p : parameters_) {
+    if (const at::Tensor& gradient = p.value.grad(); gradient.defined()) {
+      at::from_blob(gradients_.data() + p.at, p.shape, at::kFloat).copy_(gradient);
+      p.has_gradient = true;
+    }
     if (!p.has_gradient) std::fill_n(gradients_.data() + p.at, p.count, 0.0f);
+  }
+}
+
+void Arena::refresh() {
+  if (!copy_.defined()) return;
+  const at::NoGradGuard outside_the_graph;
+  copy_.copy_(at::from_blob(values_.data(), {static_cast<int64_t>(size_)}, at::kFloat));
 }
 
 }  // namespace moiety

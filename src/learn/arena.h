@@ -1,7 +1,8 @@
 // All parameters of a model in one array, and beside it their gradients and the optimiser's moments.
 //
 // A parameter's tensor is a view of the array, a leaf of the graph. A backward pass asks where its gradient goes, writes or adds there, and gives
-// the graph nothing: no gradient is ever copied.
+// the graph nothing: no gradient is ever copied. On another device the graph works on a copy of the values, and its gradients come back: the
+// optimiser is here in both cases.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -23,7 +24,7 @@ struct Parameter {
   std::vector<int64_t> shape;
   Initial initial;
   size_t at = 0, count = 0;  // its numbers in the arrays
-  at::Tensor value;              // a view, once all are declared
+  at::Tensor value;              // once all are declared: a view, or its like on another device
   float rate = 1, decay = 1;  // multiply the optimiser's
   bool frozen = false;
   bool has_gradient = false;  // in this step
@@ -34,7 +35,7 @@ class Arena {
   // Returns the parameter's index. Names are unique.
   size_t declare(std::string name, std::vector<int64_t> shape, Initial initial);
   // No more parameters: allocates, and draws the values; a draw depends on the seed, the parameter's name and the number's place alone.
-  void finish(uint64_t seed, Workers& workers);
+  void finish(uint64_t seed, Workers& workers, std::optional<at::Device> elsewhere = {});
 
   std::vector<Parameter>& parameters() { return parameters_; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
@@ -54,11 +55,14 @@ class Arena {
   // Before the first backward pass of a step; and after its last: gradients that nothing wrote are zeros.
   void begin_step();
   void end_step();
+  // Brings the graph's values up to date, where they are on another device. begin_step does.
+  void refresh();
 
  private:
   std::vector<Parameter> parameters_;
   size_t size_ = 0;
   Floats values_, gradients_, means_, squares_;
+  at::Tensor copy_;  // [size] of the values on another device, or undefined
 };
 
 }  // namespace moiety

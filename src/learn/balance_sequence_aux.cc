@@ -35,7 +35,7 @@ BalanceInfo sequence_aux_balance() {
                              at::Tensor p = sigmoid ? at::sigmoid(site.logits) : at::softmax(site.logits, -1);
                              if (sigmoid) p = p / p.sum(-1, true);
                              const at::Tensor mean = p.view({sequences, site.length, experts}).mean(1);
-                             return (mean * shares(site, sequences).to(mean.scalar_type())).sum() * (a * static_cast<double>(experts) / static_cast<double>(sequences));
+                             return (mean * shares(site, sequences).to(mean.options())).sum() * (a * static_cast<double>(experts) / static_cast<double>(sequences));
                            },
                            nullptr};
           }};

@@ -20,7 +20,7 @@ BalanceInfo switch_aux_balance() {
                              at::Tensor share = at::empty({static_cast<int64_t>(site.experts)}, at::kFloat);
                              const double choices = static_cast<double>(std::max<size_t>(site.routed.expert.size(), 1));
                              for (size_t e = 0; e < site.experts; e++) share.data_ptr<float>()[e] = static_cast<float>(static_cast<double>(site.routed.load[e]) / choices);
-                             return at::dot(mean, share.to(mean.scalar_type())) * (a * static_cast<double>(site.experts));
+                             return at::dot(mean, share.to(mean.options())) * (a * static_cast<double>(site.experts));
                            },
                            nullptr};
           }};

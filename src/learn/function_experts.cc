@@ -39,17 +39,22 @@ struct SwigluExperts : torch::autograd::Function<SwigluExperts> {
 }  // namespace
 
 at::Tensor plain_swiglu_experts(const ExpertSlots& slots, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& gate_up, const at::Tensor& down) {
-  at::Tensor y = at::zeros_like(x);
-  const int64_t width = down.size(2);
-  for (size_t r = 0; r < slots.rows(); r++)
-    for (size_t i = slots.first_of_row[r]; i < slots.first_of_row[r + 1]; i++) {
-      const auto after = std::ranges::upper_bound(slots.first_of_expert, slots.slot_of[i]);
-      const int64_t expert = after - slots.first_of_expert.begin() - 1, row = static_cast<int64_t>(r);
-      const at::Tensor product = at::matmul(gate_up[expert], x[row]), gate = product.narrow(0, 0, width), up = product.narrow(0, width, width);
-      const at::Tensor one = at::matmul(down[expert], gate * at::sigmoid(gate) * up) * weight[static_cast<int64_t>(i)];
-      y = at::index_add(y, 0, at::full({1}, row, at::kLong), one.unsqueeze(0));
-    }
-  return y;
+  const int64_t width = down.size(2), count = static_cast<int64_t>(slots.slots());
+  at::Tensor row = at::empty({count}, at::kLong), choice = at::empty({count}, at::kLong);  // of each slot
+  std::ranges::copy(slots.row_of, row.data_ptr<int64_t>());
+  for (int64_t i = 0; i < count; i++) choice.data_ptr<int64_t>()[slots.slot_of[static_cast<size_t>(i)]] = i;
+  row = row.to(x.device()), choice = choice.to(x.device());
+  const at::Tensor inputs = at::index_select(x, 0, row);
+  const std::vector<at::Tensor> gate_ups = gate_up.unbind(0), downs = down.unbind(0);
+  std::vector<at::Tensor> outputs;
+  for (size_t e = 0; e < slots.experts(); e++) {
+    const int64_t begin = static_cast<int64_t>(slots.first_of_expert[e]), rows = static_cast<int64_t>(slots.first_of_expert[e + 1]) - begin;
+    if (rows == 0) continue;
+    const at::Tensor product = at::matmul(inputs.narrow(0, begin, rows), gate_ups[e].t()), gate = product.narrow(1, 0, width), up = product.narrow(1, width, width);
+    outputs.push_back(at::matmul(gate * at::sigmoid(gate) * up, downs[e].t()));
+  }
+  if (outputs.empty()) return at::zeros_like(x);
+  return at::index_add(at::zeros_like(x), 0, row, at::cat(outputs) * at::index_select(weight, 0, choice).unsqueeze(1));
 }
 
 at::Tensor swiglu_experts(std::shared_ptr<const ExpertSlots> slots, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& gate_up, const at::Tensor& down, Pass& pass) {

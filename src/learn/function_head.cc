@@ -78,20 +78,21 @@ struct Embedding : torch::autograd::Function<Embedding> {
 
 }  // namespace
 
-at::Tensor plain_head_loss(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets, float z_loss) {
-  const at::Tensor logits = at::matmul(x, head.t()), log_sums = at::logsumexp(logits, -1), counts = targets >= 0;
-  const at::Tensor chosen = logits.gather(1, targets.clamp_min(0).to(at::kLong).unsqueeze(1)).squeeze(1);
-  return ((log_sums - chosen + z_loss * log_sums * log_sums) * counts).sum() / counts.sum().clamp_min(1);
+HeadResult plain_head_loss(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets, float z_loss) {
+  const at::Tensor there = targets.to(x.device()), counts = there >= 0;
+  const at::Tensor logits = at::matmul(x, head.t()), log_sums = at::logsumexp(logits, -1);
+  const at::Tensor nll = (log_sums - logits.gather(1, there.clamp_min(0).to(at::kLong).unsqueeze(1)).squeeze(1)) * counts;
+  return {(nll + z_loss * log_sums * log_sums * counts).sum() / counts.sum().clamp_min(1), nll.detach().cpu(), (log_sums * counts).detach().cpu()};
 }
 
 HeadResult head_loss(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets, float z_loss, Pass& pass) {
-  if (!ours(x)) return {plain_head_loss(x, head, targets, z_loss), {}, {}};
+  if (!ours(x)) return plain_head_loss(x, head, targets, z_loss);
   const variable_list out = Head::apply(x.contiguous(), head, targets, static_cast<double>(z_loss), at::GradMode::is_enabled(), &pass);
   return {out[0], out[1], out[2]};
 }
 
 at::Tensor embedding(const at::Tensor& ids, const at::Tensor& table, Pass& pass) {
-  return ours(table) ? Embedding::apply(ids, table, &pass) : at::index_select(table, 0, ids.to(at::kLong));
+  return ours(table) ? Embedding::apply(ids, table, &pass) : at::index_select(table, 0, ids.to(table.device(), at::kLong));
 }
 
 }  // namespace moiety

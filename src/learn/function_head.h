@@ -11,7 +11,7 @@ struct HeadResult {
   at::Tensor log_sums;  // [rows], outside it
 };
 HeadResult head_loss(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets, float z_loss, Pass& pass);
-at::Tensor plain_head_loss(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets, float z_loss);
+HeadResult plain_head_loss(const at::Tensor& x, const at::Tensor& head, const at::Tensor& targets, float z_loss);
 
 // Rows of a table.   ids: [rows] int32; table: [vocabulary, d]
 at::Tensor embedding(const at::Tensor& ids, const at::Tensor& table, Pass& pass);

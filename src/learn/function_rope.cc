@@ -55,7 +55,7 @@ RopeTable rope_table(int64_t length, int64_t head, double base) {
 
 at::Tensor plain_rope(const at::Tensor& x, const RopeTable& table, int64_t length, int64_t head) {
   const at::Tensor parts = x.reshape({-1, length, x.size(1) / head, 2, head / 2});
-  const at::Tensor c = table.cosines.narrow(0, 0, length).to(x.scalar_type()).unsqueeze(1), s = table.sines.narrow(0, 0, length).to(x.scalar_type()).unsqueeze(1);
+  const at::Tensor c = table.cosines.narrow(0, 0, length).to(x.options()).unsqueeze(1), s = table.sines.narrow(0, 0, length).to(x.options()).unsqueeze(1);
   const at::Tensor a = parts.select(3, 0), b = parts.select(3, 1);
   return at::stack({a * c - b * s, b * c + a * s}, 3).reshape(x.sizes());
 }

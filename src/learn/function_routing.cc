@@ -156,10 +156,10 @@ RoutedRows route(const Pipeline& pipeline, const at::Tensor& logits, const at::T
   auto recorded = c10::make_intrusive<Recorded>();
   recorded->pipeline = &pipeline;
   recorded->beside = beside;
-  recorded->features = features.detach().contiguous();
+  recorded->features = features.detach().cpu().contiguous();
   recorded->rows = static_cast<size_t>(features.size(0));
   RoutedRows out;
-  out.weight = logits.defined() ? Route::apply(logits.contiguous(), recorded, &pass) : run(*recorded, logits, pass.workers);
+  out.weight = (logits.defined() ? Route::apply(logits.cpu().contiguous(), recorded, &pass) : run(*recorded, logits, pass.workers)).to(features.device());
   out.first = recorded->first;
   out.load = chosen(*recorded);
   for (const Chunk& part : recorded->chunks)

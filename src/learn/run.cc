@@ -1,5 +1,6 @@
 #include "learn/run.h"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
@@ -139,6 +140,12 @@ std::string first_broken(Arena& arena) {
   return "";
 }
 
+std::optional<at::Device> device_of(const std::string& name) {
+  if (name.empty()) return {};
+  if (!at::globalContext().hasCUDA()) throw UsageError("--device {}: the libtorch that this program runs with finds no such device; leave the option out", name);
+  return at::Device(name);
+}
+
 // Values, gradients and two moments, float32 each.
 void check_memory(const Arena& arena) {
   const uint64_t needed = arena.size() * 4 * sizeof(float), there = machine_memory_bytes();
@@ -178,6 +185,7 @@ Start start_of(const RunOptions& o) {
 RunResult train(const RunOptions& o) {
   at::set_num_threads(1);
   keep_tensor_memory();
+  const std::optional<at::Device> device = device_of(o.device);
   const Start start = start_of(o);
   Description description = Description::read(start.config);
   const Table root = description.root();
@@ -201,7 +209,7 @@ RunResult train(const RunOptions& o) {
   fs::create_directories(start.folder);
   remove_leftovers(start.folder);
   Corpus corpus = Corpus::open(data, tokenizer, data.cache.empty() ? start.folder / "data" : data.cache, static_cast<size_t>(model.context()), plan.seed, workers.size(), o.quiet);
-  arena.finish(plan.seed, workers);
+  arena.finish(plan.seed, workers, device);
   if (!start.checkpoint) model.see_text(corpus.token_counts(tokenizer.tokenizer->size()), plan.seed);
   const Buffers buffers = model.buffers();
   RunResult result;
@@ -240,12 +248,14 @@ RunResult train(const RunOptions& o) {
     result.tokens += plan.batch * static_cast<uint64_t>(model.context());
     metrics.step(result.steps, result.tokens, {s.loss, s.nll, s.norm, plan.rate.at(result.steps - 1)}, s.losses, sites);
     if (result.steps % plan.evaluate_every == 0 || result.steps == plan.steps) {
+      arena.refresh();
       result.held_out = evaluate(model, corpus.held_out, plan.sequences_at_once, loop.pass());
       metrics.evaluation(result.steps, result.held_out);
       write_report(start.folder);
     }
     if (result.steps % plan.checkpoint_every == 0 || result.steps == plan.steps) save();
   }
+  arena.refresh();
   if (result.held_out.empty()) result.held_out = evaluate(model, corpus.held_out, plan.sequences_at_once, loop.pass());
   result.active_parameters = model.active_parameters();
   result.seconds = seconds();

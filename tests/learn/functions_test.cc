@@ -97,7 +97,11 @@ TEST_F(Functions, Experts) {
 TEST_F(Functions, HeadLoss) {
   const at::Tensor targets = at::tensor({3, 0, -1, 11, 3}, at::kInt);
   same({random({5, 8}), random({12, 8})}, [&](const Tensors& x) { return head_loss(x[0], x[1], targets, 0.01f, pass_).loss; },
-       [&](const Tensors& x) { return plain_head_loss(x[0], x[1], targets, 0.01f); });
+       [&](const Tensors& x) { return plain_head_loss(x[0], x[1], targets, 0.01f).loss; });
+  const at::Tensor x = at::randn({5, 8}), head = at::randn({12, 8});
+  const HeadResult ours = head_loss(x, head, targets, 0.01f, pass_), plain = plain_head_loss(x, head, targets, 0.01f);
+  close(ours.nll, plain.nll.to(at::kDouble), 1e-5, "losses of the rows");
+  close(ours.log_sums, plain.log_sums.to(at::kDouble), 1e-5, "their log sums");
 }
 
 TEST_F(Functions, Embedding) {
@@ -166,6 +170,32 @@ TEST_F(Functions, ParametersGradientsGoToTheArenaAndAdd) {
   close(at::from_blob(arena.gradients() + a.at, {4, 6}), expected.to(at::kDouble).detach(), 1e-5, "twice the gradient");
   EXPECT_FALSE(a.value.grad().defined());
   for (size_t i = 0; i < 3; i++) EXPECT_EQ(arena.gradients()[arena.parameters()[2].at + i], 0);
+}
+
+// As on another device: the graph has its own values, libtorch its own gradients.
+TEST_F(Functions, ParametersGradientsComeBackFromACopy) {
+  Arena here, away;
+  for (Arena* arena : {&here, &away}) {
+    arena->declare("a", {4, 6}, {0, 1});
+    arena->declare("b", {6, 6}, {0, 1});
+    arena->declare("unused", {3}, {0, 1});
+    arena->finish(1, workers_, arena == &away ? std::optional<at::Device>(at::kCPU) : std::nullopt);
+    for (size_t i = 0; i < arena->size(); i++) arena->values()[i] += 0.5f;  // an optimiser's step
+    std::fill_n(arena->gradients(), arena->size(), NAN);
+  }
+  const at::Tensor x = at::randn({5, 6}), d = at::randn({5, 4});
+  for (int step = 0; step < 2; step++)  // what stood there before must not count
+    for (Arena* arena : {&here, &away}) {
+      Pass pass{workers_, arena, {}};
+      arena->begin_step();
+      for (int i = 0; i < 2; i++) linear(linear(x, arena->value(1), pass), arena->value(0), pass).backward(d);
+      arena->end_step();
+    }
+  for (size_t i : {0, 1}) {
+    const Parameter& p = here.parameters()[i];
+    close(at::from_blob(away.gradients() + p.at, p.shape), at::from_blob(here.gradients() + p.at, p.shape).to(at::kDouble), 1e-6, p.name);
+  }
+  for (size_t i = 0; i < 3; i++) EXPECT_EQ(away.gradients()[away.parameters()[2].at + i], 0);
 }
 
 TEST_F(Functions, SecondDerivativesAreRefused) {
