@@ -37,14 +37,14 @@ class Inputs {
   std::span<const RoutingInput> read(size_t first, size_t count) {
     inputs_.clear();
     sequences_.resize(count);
-    const ConstRows x = rows_of(r_.features);
+    const ConstRows x = r_.features.defined() ? rows_of(r_.features) : ConstRows();
     for (size_t row = first; row < first + count; row++) {
       const size_t sequence = row / length_, position = row % length_;
       SequenceContext& context = sequences_[row - first] = {r_.beside.seed + sequence, {}, {}};
       if (r_.beside.ids.defined()) context.ids = {r_.beside.ids.data_ptr<int32_t>() + sequence * length_, position + 1};
       RoutingInput in;
       in.site = r_.beside.site, in.layer = r_.beside.layer, in.position = static_cast<uint32_t>(position);
-      in.features = {x[row], x.cols};
+      if (x.data) in.features = {x[row], x.cols};
       if (r_.pipeline->needs() & needs::sequence) in.sequence = &context;
       inputs_.push_back(in);
     }
@@ -156,7 +156,7 @@ RoutedRows route(const Pipeline& pipeline, const at::Tensor& logits, const at::T
   auto recorded = c10::make_intrusive<Recorded>();
   recorded->pipeline = &pipeline;
   recorded->beside = beside;
-  recorded->features = features.detach().cpu().contiguous();
+  if (features.is_cpu()) recorded->features = features.detach().contiguous();  // no stage reads them yet: they needn't come from another device
   recorded->rows = static_cast<size_t>(features.size(0));
   RoutedRows out;
   out.weight = (logits.defined() ? Route::apply(logits.cpu().contiguous(), recorded, &pass) : run(*recorded, logits, pass.workers)).to(features.device());

@@ -24,7 +24,7 @@ class DensePart : public ModelPart {
       for (size_t i = 0; i < first.size(); i++) first[i] = static_cast<int64_t>(i);
       slots_ = std::make_shared<ExpertSlots>(expert_slots(first, std::vector<int32_t>(static_cast<size_t>(rows.rows), 0), 1));
     }
-    return swiglu_experts(slots_, x, at::ones({rows.rows}, at::kFloat), arena_.value(gate_up_), arena_.value(down_), step.pass);
+    return swiglu_experts(slots_, x, at::ones({rows.rows}, x.options()), arena_.value(gate_up_), arena_.value(down_), step.pass);
   }
 
   PartFacts facts() const override { return {{{"intermediate_size", width_}}, "", ""}; }
