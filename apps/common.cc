@@ -32,16 +32,6 @@ void add_model_options(CLI::App& verb, ModelOptions& o) {
   });
 }
 
-std::filesystem::path find_model(const std::string& name) {
-  if (std::filesystem::exists(name)) return name;
-  if (name.find('/') == std::string::npos) {
-    for (const std::filesystem::path& root : {std::filesystem::path("models"), std::filesystem::path(MOIETY_MODELS)})
-      for (const std::string& candidate : {name, name + ".gguf"})
-        if (std::filesystem::exists(root / candidate)) return root / candidate;
-  }
-  throw Error("{}: there is no such file, directory or model; `moiety models` lists those at hand", name);
-}
-
 namespace {
 
 // Refuses what does not fit into --memory, before anything of it is loaded.

@@ -21,10 +21,9 @@ void add_models(Commands& commands) {
       nlohmann::ordered_json list = nlohmann::json::array();
       if (o->families) {
         for (const Family& f : families()) list.push_back({{"family", f.name}, {"gguf", f.gguf ? f.gguf : "moiety-" + std::string(f.name)}});
-      } else if (std::filesystem::is_directory("models")) {
-        for (const auto& entry : std::filesystem::directory_iterator("models"))
-          if (entry.is_directory() || entry.path().extension() == ".gguf")
-            list.push_back({{"name", entry.path().stem().string()}, {"path", entry.path().string()}, {"bytes", entry.is_regular_file() ? entry.file_size() : 0}});
+      } else {
+        for (const ModelAtHand& m : models_at_hand())
+          list.push_back({{"name", m.name}, {"path", m.path.string()}, {"bytes", std::filesystem::is_regular_file(m.path) ? std::filesystem::file_size(m.path) : 0}});
       }
       if (o->json) fmt::print("{}\n", list.dump(2));
       else

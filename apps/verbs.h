@@ -37,6 +37,11 @@ std::shared_ptr<const Model> open_model(const ModelOptions& options, bool quiet)
 SessionOptions session_options(const ModelOptions& options);
 // MODEL as the user wrote it: a path, or the bare name of a model in models/.
 std::filesystem::path find_model(const std::string& name);
+struct ModelAtHand {
+  std::string name;
+  std::filesystem::path path;
+};
+std::vector<ModelAtHand> models_at_hand();  // by name
 
 // A JSON file that holds a list of id lists.
 std::vector<std::vector<int32_t>> read_id_lists(const std::filesystem::path& path);
