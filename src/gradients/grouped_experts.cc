@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "gradients/swiglu.h"
 #include "kernels/ops.h"
 
 namespace moiety {
@@ -53,21 +52,21 @@ ExpertSlots expert_slots(std::span<const int64_t> first, std::span<const int32_t
   return out;
 }
 
-void grouped_experts(const ExpertSlots& slots, const SwigluWeights& w, ConstRows x, std::span<const float> weight, float* gate_up, Rows y,
+void grouped_experts(const ExpertSlots& slots, const ExpertWeights& w, ConstRows x, std::span<const float> weight, float* inner, Rows y,
                      GradientRoom& room, Workers& workers) {
-  const size_t d = x.cols, width = w.width, count = slots.slots();
+  const size_t d = x.cols, width = w.width, wide = w.form.inner * width, count = slots.slots();
   float* inputs = at_least(room.inputs, count * d);  // [slots, d]
   float* hidden = at_least(room.hidden, count * width);
   gather(slots, x, inputs, workers);
   std::vector<Gemm> products;
   for (size_t e = 0; e < slots.experts(); e++) {
     const size_t first = slots.first_of_expert[e], rows = slots.first_of_expert[e + 1] - first;
-    products.push_back({in_rows(inputs + first * d, d), transposed(w.gate_up + e * 2 * width * d, d), gate_up + first * 2 * width, 2 * width, rows, 2 * width, d});
+    products.push_back({in_rows(inputs + first * d, d), transposed(w.in + e * wide * d, d), inner + first * wide, wide, rows, wide, d});
   }
   gemm(products, room.products, workers);
   const std::vector<float> weight_of = by_slot(slots, weight);
   workers.run(count, grain, [&](size_t begin, size_t end, size_t) {
-    for (size_t s = begin; s < end; s++) weighted_swiglu({gate_up + s * 2 * width, 2 * width}, weight_of[s], {hidden + s * width, width});
+    for (size_t s = begin; s < end; s++) w.form.forward({inner + s * wide, wide}, weight_of[s], {hidden + s * width, width});
   });
   float* outputs = inputs;  // [slots, d], whose place is free by now
   products.clear();
@@ -79,15 +78,15 @@ void grouped_experts(const ExpertSlots& slots, const SwigluWeights& w, ConstRows
   combine(slots, outputs, y, workers);
 }
 
-void grouped_experts_gradient(const ExpertSlots& slots, const SwigluWeights& w, ConstRows x, std::span<const float> weight, const float* gate_up,
-                              ConstRows dy, Rows dx, std::span<float> d_weight, const SwigluGradients& gradients, GradientRoom& room, Workers& workers) {
-  const size_t d = x.cols, width = w.width, count = slots.slots();
-  float* inputs = at_least(room.inputs, count * d);             // [slots, d] of x
-  float* d_outputs = at_least(room.outputs, 2 * count * d);     // [slots, d] of dy
-  float* d_inputs = d_outputs + count * d;                      // [slots, d]
-  float* hidden = at_least(room.hidden, 4 * count * width);     // [slots, width], with the choice's weight in it
-  float* d_hidden = hidden + count * width;                     // [slots, width], without
-  float* d_gate_up = hidden + 2 * count * width;                // [slots, 2 width]
+void grouped_experts_gradient(const ExpertSlots& slots, const ExpertWeights& w, ConstRows x, std::span<const float> weight, const float* inner,
+                              ConstRows dy, Rows dx, std::span<float> d_weight, const ExpertGradients& gradients, GradientRoom& room, Workers& workers) {
+  const size_t d = x.cols, width = w.width, wide = w.form.inner * width, count = slots.slots();
+  float* inputs = at_least(room.inputs, count * d);                   // [slots, d] of x
+  float* d_outputs = at_least(room.outputs, 2 * count * d);           // [slots, d] of dy
+  float* d_inputs = d_outputs + count * d;                            // [slots, d]
+  float* hidden = at_least(room.hidden, count * (2 * width + wide));  // [slots, width], with the choice's weight in it
+  float* d_hidden = hidden + count * width;                           // [slots, width], without
+  float* d_inner = hidden + 2 * count * width;                        // [slots, wide]
   gather(slots, x, inputs, workers);
   gather(slots, dy, d_outputs, workers);
   std::vector<Gemm> products;
@@ -100,16 +99,16 @@ void grouped_experts_gradient(const ExpertSlots& slots, const SwigluWeights& w, 
   std::vector<float> d_weight_of(count);
   workers.run(count, grain, [&](size_t begin, size_t end, size_t) {
     for (size_t s = begin; s < end; s++)
-      d_weight_of[s] = weighted_swiglu_gradient({gate_up + s * 2 * width, 2 * width}, weight_of[s], {d_hidden + s * width, width},
-                                                {d_gate_up + s * 2 * width, 2 * width}, {hidden + s * width, width});
+      d_weight_of[s] = w.form.gradient({inner + s * wide, wide}, weight_of[s], {d_hidden + s * width, width}, {d_inner + s * wide, wide},
+                                       {hidden + s * width, width});
   });
   for (size_t i = 0; i < count; i++) d_weight[i] = d_weight_of[slots.slot_of[i]];
   products.clear();
   for (size_t e = 0; e < slots.experts(); e++) {
     const size_t first = slots.first_of_expert[e], rows = slots.first_of_expert[e + 1] - first;
-    const float *x_e = inputs + first * d, *dy_e = d_outputs + first * d, *d_gate_up_e = d_gate_up + first * 2 * width, *hidden_e = hidden + first * width;
-    products.push_back({in_rows(d_gate_up_e, 2 * width), in_rows(w.gate_up + e * 2 * width * d, d), d_inputs + first * d, d, rows, d, 2 * width});
-    if (gradients.gate_up) products.push_back({transposed(d_gate_up_e, 2 * width), in_rows(x_e, d), gradients.gate_up + e * 2 * width * d, d, 2 * width, d, rows, gradients.add});
+    const float *x_e = inputs + first * d, *dy_e = d_outputs + first * d, *d_inner_e = d_inner + first * wide, *hidden_e = hidden + first * width;
+    products.push_back({in_rows(d_inner_e, wide), in_rows(w.in + e * wide * d, d), d_inputs + first * d, d, rows, d, wide});
+    if (gradients.in) products.push_back({transposed(d_inner_e, wide), in_rows(x_e, d), gradients.in + e * wide * d, d, wide, d, rows, gradients.add});
     if (gradients.down) products.push_back({transposed(dy_e, d), in_rows(hidden_e, width), gradients.down + e * d * width, width, d, width, rows, gradients.add});
   }
   gemm(products, room.products, workers);

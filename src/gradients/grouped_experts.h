@@ -1,4 +1,4 @@
-// SwiGLU experts of an MoE layer in training: all rows of all experts in a few parallel regions, nothing dropped, nothing padded.
+// Experts of an MoE layer in training, all of one form (gradients/expert_form.h) and width: all rows of all experts in a few parallel regions, nothing dropped, nothing padded.
 //
 // Rows are sorted by expert, as MegaBlocks does (Gale et al. 2022, "MegaBlocks: Efficient Sparse Training with Mixture-of-Experts"). The weight
 // of a choice multiplies the hidden numbers before the down projection: so its gradient needs no output of the expert to be kept.
@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "gradients/expert_form.h"
 #include "gradients/room.h"
 #include "kernels/matrix.h"
 
@@ -26,23 +27,24 @@ struct ExpertSlots {
 // expert: [slots] of the choices, row by row; choices of row r are [first[r], first[r + 1]).
 ExpertSlots expert_slots(std::span<const int64_t> first, std::span<const int32_t> expert, size_t experts);
 
-// Weights of all experts.  gate_up: [experts, 2 width, d], the gate's rows first; down: [experts, d, width].
-struct SwigluWeights {
-  const float *gate_up, *down;
+// Weights of all experts.  in: [experts, form.inner width, d], of SwiGLU the gate's rows first; down: [experts, d, width].
+struct ExpertWeights {
+  const ExpertForm& form;
+  const float *in, *down;
   size_t width;
 };
-struct SwigluGradients {
-  float *gate_up, *down;  // added to, or written where `add` is false; null: not wanted
+struct ExpertGradients {
+  float *in, *down;  // added to, or written where `add` is false; null: not wanted
   bool add;
 };
 
-// y[r] = sum over r's choices, in the order given, of weight * expert(x[r]).  weight: [slots] row by row. gate_up: [slots, 2 width] by expert,
+// y[r] = sum over r's choices, in the order given, of weight * expert(x[r]).  weight: [slots] row by row. inner: [slots, form.inner width] by expert,
 // kept for the backward pass.
-void grouped_experts(const ExpertSlots& slots, const SwigluWeights& w, ConstRows x, std::span<const float> weight, float* gate_up, Rows y,
+void grouped_experts(const ExpertSlots& slots, const ExpertWeights& w, ConstRows x, std::span<const float> weight, float* inner, Rows y,
                      GradientRoom& room, Workers& workers);
 
 // From dy to dx (written), d_weight ([slots] row by row, written) and the weights' gradients.
-void grouped_experts_gradient(const ExpertSlots& slots, const SwigluWeights& w, ConstRows x, std::span<const float> weight, const float* gate_up,
-                              ConstRows dy, Rows dx, std::span<float> d_weight, const SwigluGradients& gradients, GradientRoom& room, Workers& workers);
+void grouped_experts_gradient(const ExpertSlots& slots, const ExpertWeights& w, ConstRows x, std::span<const float> weight, const float* inner,
+                              ConstRows dy, Rows dx, std::span<float> d_weight, const ExpertGradients& gradients, GradientRoom& room, Workers& workers);
 
 }  // namespace moiety

@@ -134,6 +134,12 @@ bool Table::has(std::string_view key) const {
   return table.contains(key);
 }
 
+bool Table::has_tables(std::string_view key) const {
+  if (!has(key)) return false;
+  const toml::node& node = *DescriptionSource::toml(*this).get(key);
+  return node.is_table() || node.is_array();
+}
+
 double Table::number(std::string_view key) const {
   const toml::node& node = DescriptionSource::need(*this, key);
   if (!node.is_number()) wrong(key, "a number is expected");

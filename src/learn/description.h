@@ -32,6 +32,7 @@ class Table {
   Table table(std::string_view key) const;
   std::vector<Table> tables(std::string_view key) const;  // [[key]], or an array of tables; empty if it is not there
   bool has(std::string_view key) const;
+  bool has_tables(std::string_view key) const;  // whether `tables` would read it
   // A table as it stands, all of it read: for descriptions that are put together from it.
   nlohmann::json json(std::string_view key) const;
 

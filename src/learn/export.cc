@@ -38,6 +38,7 @@ uint32_t top_k_of(const std::string& routing) {
 
 // config.json of a family that computes what `facts` say.
 nlohmann::json family_config(const PartFacts& facts, Config& config) {
+  if (!facts.beyond.empty()) throw Error("no family that Transformers knows has {}", facts.beyond);
   for (const Shape& family : candidates) {
     if (facts.qk_norm != family.qk_norm || facts.routing.empty() == family.experts || facts.config.contains("sliding_window")) continue;
     for (bool renorm : {true, false}) {

@@ -10,6 +10,7 @@ struct PartFacts {
   nlohmann::json config = nlohmann::json::object();
   std::string qk_norm;  // of attention
   std::string routing;  // of a site; empty: none
+  std::string beyond;   // what those keys have no words for; empty: they say all
 };
 
 }  // namespace moiety

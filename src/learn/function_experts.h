@@ -1,4 +1,4 @@
-// SwiGLU experts of a ragged plan (gradients/grouped_experts.h).
+// Experts of a ragged plan, all of one form (gradients/grouped_experts.h).
 #pragma once
 #include <memory>
 
@@ -7,8 +7,20 @@
 
 namespace moiety {
 
-// x: [rows, d]; weight: [slots] row by row; gate_up: [experts, 2 width, d]; down: [experts, d, width].
-at::Tensor swiglu_experts(std::shared_ptr<const ExpertSlots> slots, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& gate_up, const at::Tensor& down, Pass& pass);
-at::Tensor plain_swiglu_experts(const ExpertSlots& slots, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& gate_up, const at::Tensor& down);
+// A form of gradients/expert_form.h, and the same in libtorch's operations.
+struct ExpertFunction {
+  const ExpertForm& form;
+  at::Tensor (*plain)(const at::Tensor& inner);  // [inner width] to [width]
+};
+extern const ExpertFunction swiglu_function, gelu_function, relu_function;
+
+// Matrices of experts.  in: [experts, form.inner width, d], of SwiGLU the gate's rows first; down: [experts, d, width].
+struct ExpertMatrices {
+  at::Tensor in, down;
+};
+
+// x: [rows, d]; weight: [slots] row by row; the result: [rows, d].
+at::Tensor experts(const ExpertFunction& function, std::shared_ptr<const ExpertSlots> slots, const at::Tensor& x, const at::Tensor& weight, const ExpertMatrices& m, Pass& pass);
+at::Tensor plain_experts(const ExpertFunction& function, const ExpertSlots& slots, const at::Tensor& x, const at::Tensor& weight, const ExpertMatrices& m);
 
 }  // namespace moiety

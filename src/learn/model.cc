@@ -81,6 +81,7 @@ PartFacts LanguageModel::facts() const {
     out.config.update(part.config);
     if (!part.qk_norm.empty()) out.qk_norm = part.qk_norm;
     if (!part.routing.empty()) out.routing = part.routing;
+    if (!part.beyond.empty()) out.beyond = part.beyond;
   }
   out.config.update({{"hidden_size", d_}, {"num_hidden_layers", layers_.size() / 2}, {"vocab_size", vocabulary_}, {"max_position_embeddings", context_},
                      {"rms_norm_eps", epsilon_}, {"tie_word_embeddings", head_ == embedding_}, {"hidden_act", "silu"}, {"attention_bias", false}});

@@ -30,6 +30,7 @@ struct SiteRecord {
   int64_t length = 0;  // rows of a sequence
   at::Tensor logits;  // [rows, experts], in the graph; undefined where there is no router
   RoutedRows routed;
+  std::vector<bool> computing = {};  // [experts] whether each is an FFN; empty: all are
 };
 
 // Adds a site's load to a sum over passes.   sum: [experts], or empty at first

@@ -1,8 +1,9 @@
 // kind = "dense": one SwiGLU FFN for every row. Shazeer 2020, "GLU Variants Improve Transformer".
 #include <ATen/ops/ones.h>
 
+#include "learn/every_row.h"
+#include "learn/expert_kind.h"
 #include "learn/facts.h"
-#include "learn/function_experts.h"
 #include "learn/part.h"
 
 namespace moiety {
@@ -10,32 +11,26 @@ namespace {
 
 class DensePart : public ModelPart {
  public:
-  DensePart(const Table& t, const PartSite& site) : arena_(site.arena), d_(site.d) {
+  DensePart(const Table& t, const PartSite& site) {
     width_ = static_cast<int64_t>(t.count("width"));
     if (width_ == 0) t.wrong("width", "it must not be 0");
-    gate_up_ = arena_.declare(site.prefix + "ffn_gate_up.weight", {1, 2 * width_, d_}, {0, site.deviation});
-    down_ = arena_.declare(site.prefix + "ffn_down.weight", {1, d_, width_}, {0, site.deviation});
+    // The first kind.
+    expert_ = expert_kinds()[0].build({site.prefix, "", site.d, 1, width_, site.deviation, site.arena});
   }
 
   // One expert that serves all rows.
   at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) override {
-    if (!slots_ || slots_->rows() != static_cast<size_t>(rows.rows)) {
-      std::vector<int64_t> first(static_cast<size_t>(rows.rows) + 1);
-      for (size_t i = 0; i < first.size(); i++) first[i] = static_cast<int64_t>(i);
-      slots_ = std::make_shared<ExpertSlots>(expert_slots(first, std::vector<int32_t>(static_cast<size_t>(rows.rows), 0), 1));
-    }
-    return swiglu_experts(slots_, x, at::ones({rows.rows}, x.options()), arena_.value(gate_up_), arena_.value(down_), step.pass);
+    return expert_->forward(every_row_.slots(rows.rows), x, at::ones({rows.rows}, x.options()), step.pass);
   }
 
   PartFacts facts() const override { return {{{"intermediate_size", width_}}, "", ""}; }
 
-  size_t active_parameters() const override { return static_cast<size_t>(3 * width_ * d_); }
+  size_t active_parameters() const override { return expert_->parameters(); }
 
  private:
-  Arena& arena_;
-  int64_t d_, width_;
-  size_t gate_up_, down_;
-  std::shared_ptr<const ExpertSlots> slots_;
+  int64_t width_;
+  std::unique_ptr<ExpertGroup> expert_;
+  EveryRow every_row_;
 };
 
 }  // namespace

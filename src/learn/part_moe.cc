@@ -1,10 +1,11 @@
-// kind = "moe": a router, the engine's routing text, and a bank of experts.
+// kind = "moe": a router, the engine's routing text, a bank of experts, and perhaps some that every row uses.
 #include "learn/balance.h"
+#include "learn/expert_groups.h"
 #include "learn/facts.h"
-#include "learn/function_experts.h"
 #include "learn/function_linear.h"
 #include "learn/hash_table.h"
 #include "learn/part.h"
+#include "learn/shared_experts.h"
 #include "routing/policy.h"
 
 namespace moiety {
@@ -13,10 +14,8 @@ namespace {
 class MoePart : public ModelPart {
  public:
   MoePart(const Table& t, const PartSite& site) : arena_(site.arena), name_(site.prefix.substr(0, site.prefix.size() - 1)), layer_(site.layer), d_(site.d) {
-    experts_ = static_cast<int64_t>(t.count("experts"));
-    width_ = static_cast<int64_t>(t.count("width"));
-    if (experts_ == 0) t.wrong("experts", "it must not be 0");
-    if (width_ == 0) t.wrong("width", "it must not be 0");
+    const std::vector<ExpertGroupShape> shapes = read_experts(t);
+    for (const ExpertGroupShape& g : shapes) experts_ += g.count;
     const std::string routing = t.text("routing");
     StageSite stage_site{site.layer, site.layer, static_cast<uint32_t>(experts_), {[this](std::string_view name) { return buffer(name); }}, 0};
     bias_.assign(static_cast<size_t>(experts_), 0.0f);
@@ -35,16 +34,18 @@ class MoePart : public ModelPart {
     if (!has_router_ && !balance_.empty()) t.wrong("balance", "there is no router to balance: it must be none");
     const float router = static_cast<float>(t.number("router_deviation", site.deviation));
     if (has_router_) router_ = arena_.declare(site.prefix + "ffn_gate_inp.weight", {experts_, d_}, {0, router});
-    gate_up_ = arena_.declare(site.prefix + "ffn_gate_up_exps.weight", {experts_, 2 * width_, d_}, {0, site.deviation});
-    down_ = arena_.declare(site.prefix + "ffn_down_exps.weight", {experts_, d_, width_}, {0, site.deviation});
+    bank_ = std::make_unique<ExpertGroups>(shapes, site);
+    shared_ = std::make_unique<SharedExperts>(t, site);
   }
 
   at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) override {
     SiteRecord record{name_, layer_, static_cast<size_t>(experts_), rows.length, {}, {}};
     if (has_router_) record.logits = linear(x, arena_.value(router_), step.pass);
     record.routed = route(step.training ? *training_ : *pipeline_, record.logits, x, {layer_, layer_, rows.length, rows.ids, rows.seed}, step.pass);
-    const at::Tensor y = swiglu_experts(record.routed.slots, x, record.routed.weight, arena_.value(gate_up_), arena_.value(down_), step.pass);
-    chosen_[step.training] += record.routed.expert.size(), rows_[step.training] += static_cast<size_t>(x.size(0));
+    record.computing = bank_->computing();
+    const at::Tensor y = shared_->add_to(bank_->forward(record.routed, x, step.pass), x, step.pass);
+    for (int32_t e : record.routed.expert) used_[step.training] += bank_->parameters(static_cast<size_t>(e));
+    rows_[step.training] += static_cast<size_t>(x.size(0));
     if (step.training)
       for (const Balance& b : balance_)
         if (b.loss) step.losses.emplace_back(b.name, b.loss(record));
@@ -75,14 +76,18 @@ class MoePart : public ModelPart {
   PartFacts facts() const override {
     std::string text;
     for (const Pipeline::Entry& e : pipeline_->entries()) text += (text.empty() ? "" : " | ") + e.text;
-    return {{{"num_experts", experts_}, {"moe_intermediate_size", width_}, {"intermediate_size", width_}}, "", text};
+    const std::vector<ExpertGroupShape> shapes = bank_->shapes();
+    PartFacts out{{{"num_experts", experts_}, {"moe_intermediate_size", shapes[0].width}, {"intermediate_size", shapes[0].width}}, "", text, ""};
+    if (shapes.size() > 1 || shapes[0].kind != &expert_kinds()[0]) out.beyond = "experts that are not all SwiGLU of one width";
+    else if (shared_->parameters()) out.beyond = "experts that every row uses";
+    return out;
   }
 
   // With as many experts a row as evaluated rows chose on average; before any evaluation, as those in training.
   size_t active_parameters() const override {
     const bool training = !rows_[false];
-    const double k = rows_[training] ? static_cast<double>(chosen_[training]) / static_cast<double>(rows_[training]) : 0;
-    return static_cast<size_t>(static_cast<double>(has_router_ ? experts_ * d_ : 0) + k * static_cast<double>(3 * width_ * d_));
+    const double used = rows_[training] ? static_cast<double>(used_[training]) / static_cast<double>(rows_[training]) : 0;
+    return static_cast<size_t>(has_router_ ? experts_ * d_ : 0) + shared_->parameters() + static_cast<size_t>(used);
   }
 
  private:
@@ -99,20 +104,22 @@ class MoePart : public ModelPart {
   Arena& arena_;
   std::string name_;
   uint32_t layer_;
-  int64_t d_, experts_, width_;
+  int64_t d_, experts_ = 0;
+  std::unique_ptr<ExpertGroups> bank_;
+  std::unique_ptr<SharedExperts> shared_;
   std::unique_ptr<Pipeline> training_, pipeline_;  // with and without stages for training
   std::vector<Balance> balance_;
   std::vector<float> bias_;  // [experts] a buffer: rules change it, gradients don't
   std::vector<float> table_;  // [vocabulary] the expert of each token, for the stage hash; a buffer
   bool has_router_ = true, balanced_ = false;
-  size_t router_ = 0, gate_up_, down_;
-  size_t chosen_[2] = {}, rows_[2] = {};  // evaluated, trained
+  size_t router_ = 0;
+  size_t used_[2] = {}, rows_[2] = {};  // parameters of chosen experts, and rows; evaluated, trained
 };
 
 }  // namespace
 
 PartInfo moe_part() {
-  return {"moe", "experts behind a router: experts, width, routing, balance, router_deviation, hash_table", "Shazeer et al. 2017",
+  return {"moe", "experts behind a router: experts, width, shared, routing, balance, router_deviation, hash_table", "Shazeer et al. 2017",
           [](const Table& t, const PartSite& site) -> std::unique_ptr<ModelPart> { return std::make_unique<MoePart>(t, site); }};
 }
 

@@ -1,5 +1,6 @@
-// All parts and balances, in lists: one function a file, one line here.
+// All parts, kinds of experts and balances, in lists: one function a file, one line here.
 #include "learn/balance.h"
+#include "learn/expert_kind.h"
 #include "learn/part.h"
 
 namespace moiety {
@@ -7,6 +8,12 @@ namespace moiety {
 PartInfo causal_attention_part();
 PartInfo dense_part();
 PartInfo moe_part();
+ExpertKindInfo swiglu_experts();
+ExpertKindInfo gelu_experts();
+ExpertKindInfo relu_experts();
+ExpertKindInfo zero_experts();
+ExpertKindInfo copy_experts();
+ExpertKindInfo constant_experts();
 BalanceInfo switch_aux_balance();
 BalanceInfo sequence_aux_balance();
 BalanceInfo entropy_balance();
@@ -19,6 +26,11 @@ std::span<const PartInfo> mixer_parts() {
 }
 std::span<const PartInfo> ffn_parts() {
   static const PartInfo all[] = {dense_part(), moe_part()};
+  return all;
+}
+// The first is what an expert is that says nothing else.
+std::span<const ExpertKindInfo> expert_kinds() {
+  static const ExpertKindInfo all[] = {swiglu_experts(), gelu_experts(), relu_experts(), zero_experts(), copy_experts(), constant_experts()};
   return all;
 }
 std::span<const BalanceInfo> balance_kinds() {

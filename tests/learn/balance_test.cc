@@ -30,7 +30,7 @@ class Balances : public testing::Test {
     logits_ = at::randn({rows, experts}, at::kDouble);
   }
   SiteRecord site(const at::Tensor& logits) {
-    SiteRecord out{"blk.0", 0, static_cast<size_t>(experts), length, logits, {}};
+    SiteRecord out{"blk.0", 0, static_cast<size_t>(experts), length, logits, {}, computing_};
     out.routed = route(pipeline_, logits_.to(at::kFloat), logits_.to(at::kFloat), {0, 0, length, {}, 0}, pass_);
     return out;
   }
@@ -75,6 +75,7 @@ class Balances : public testing::Test {
   Pass pass_{workers_, nullptr, {}};
   Pipeline pipeline_ = RoutingPolicy::parse("softmax | top_p(0.6)").bind({0, 0, experts, {}, 0}, "");
   at::Tensor logits_;
+  std::vector<bool> computing_;  // all, where it is empty
 };
 
 TEST_F(Balances, SwitchAux) {
@@ -84,6 +85,20 @@ TEST_F(Balances, SwitchAux) {
       double mean = 0;
       for (int64_t r = 0; r < rows; r++) mean += p(r, e) / rows;
       sum += mean * static_cast<double>(s.routed.load[static_cast<size_t>(e)]) / static_cast<double>(s.routed.expert.size());
+    }
+    return 0.3 * experts * sum;
+  });
+}
+
+// Jin et al. 2024, "MoE++", eq. 7.
+TEST_F(Balances, SwitchAuxOfCheapExperts) {
+  computing_ = {true, true, false, true, false, true};
+  check("switch_aux(0.3, 0.25)", [&](const SiteRecord& s) {
+    double sum = 0;
+    for (int64_t e = 0; e < experts; e++) {
+      double mean = 0;
+      for (int64_t r = 0; r < rows; r++) mean += p(r, e) / rows;
+      sum += (e == 2 || e == 4 ? 0.25 : 1) * mean * static_cast<double>(s.routed.load[static_cast<size_t>(e)]) / static_cast<double>(s.routed.expert.size());
     }
     return 0.3 * experts * sum;
   });

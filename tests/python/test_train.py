@@ -69,6 +69,28 @@ def test_a_run_and_its_model(moiety, tmp_path):
     assert "holds a run already" in call(moiety, "train", config, status=1)
 
 
+KINDS = ('experts = [{count = 3, kind = "swiglu"}, {count = 2, kind = "gelu", width = 8}, {kind = "zero"}, {kind = "copy"}, {count = 2, kind = "constant"}, {kind = "relu", width = 12}], '
+         'width = 16, shared = {width = 8, gate = true}, routing = "softmax | top_k(2) | renorm", balance = "switch_aux(0.01, 0.75)"')
+
+
+def test_experts_of_all_kinds(moiety, tmp_path):
+    result = json.loads(call(moiety, "train", configuration(tmp_path, ffn=KINDS), "--json"))
+    assert 0 < result["held_out"]["words"]["bits_per_byte"] < 3
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert losses[-1] < 0.7 * losses[0]
+    for site in ("blk.0", "blk.1"):  # every expert is chosen by somebody
+        assert all(sum(load) for load in zip(*(line["load"][site] for line in lines if "load" in line), strict=True))
+    d, loads = 32, json.loads((tmp_path / "run/summary.json").read_text())["sites"]
+    # Of each expert, by id; what a token meets besides them.
+    sizes = [3 * 16 * d] * 3 + [2 * 8 * d] * 2 + [0, 0] + [3 * d] * 2 + [2 * 12 * d]
+    every = 10 * d + (3 * 8 * d + d) + 4 * d * d
+    experts = sum(sum(s * n for s, n in zip(sizes, site["load"])) / sum(site["load"]) * 2 + every for site in loads)
+    words = json.loads(TOKENIZER.read_text())
+    vocabulary = max([*words["model"]["vocab"].values(), *(t["id"] for t in words["added_tokens"])]) + 1
+    assert result["parameters"]["active"] == pytest.approx(vocabulary * d + experts, rel=1e-3)  # it counts rows without a target, too
+
+
 def test_kill_and_resume_give_the_same_bits(moiety, tmp_path):
     steps = 60
     call(moiety, "train", configuration(tmp_path, "straight", steps))
@@ -144,7 +166,7 @@ def test_missing_and_empty_data(moiety, tmp_path):
 def test_absurd_shapes_take_no_memory(moiety, tmp_path):
     for ffn in ('experts = 1000000, width = 1000000, routing = "softmax | top_k(1)"', 'experts = 100000000, width = 100000000, routing = "softmax | top_k(1)"'):
         run = subprocess.run([moiety, "--quiet", "train", configuration(tmp_path, ffn=ffn)], capture_output=True, text=True, timeout=60)
-        assert run.returncode in (1, 2) and ("parameters" in run.stderr or "numbers" in run.stderr), run.stderr
+        assert run.returncode in (1, 2) and ("parameters" in run.stderr or "numbers" in run.stderr or "experts in all" in run.stderr), run.stderr
 
 
 def test_divergence_is_named(moiety, tmp_path):

@@ -1,0 +1,35 @@
+#include "learn/shared_experts.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/sigmoid.h>
+
+#include "learn/function_linear.h"
+
+namespace moiety {
+
+SharedExperts::SharedExperts(const Table& t, const PartSite& site) : arena_(site.arena) {
+  const int64_t width = static_cast<int64_t>(t.count("width", 0));
+  for (const Table& table : t.tables("shared")) {
+    Group g{read_expert_group(table, width), nullptr, {}};
+    if (!g.shape.kind->has_width) table.wrong("kind", "experts that every row uses must be FFNs");
+    if (g.shape.count > 1 << 20) table.wrong("count", "it is larger than 1048576");
+    const std::string suffix = group_suffix("_shexp", groups_.size());
+    const ExpertSite at{site.prefix, suffix, site.d, 1, g.shape.count * g.shape.width, site.deviation, site.arena};
+    if (table.flag("gate", false)) g.gate = arena_.declare(at.name("ffn_gate_inp"), {1, site.d}, {0, site.deviation});
+    g.experts = g.shape.kind->build(at);
+    parameters_ += g.experts->parameters() + (g.gate ? static_cast<size_t>(site.d) : 0);
+    groups_.push_back(std::move(g));
+  }
+}
+
+at::Tensor SharedExperts::add_to(const at::Tensor& y, const at::Tensor& x, Pass& pass) {
+  at::Tensor out = y;
+  for (const Group& g : groups_) {
+    const at::Tensor weight = g.gate ? at::sigmoid(linear(x, arena_.value(*g.gate), pass)).view({-1}) : at::ones({x.size(0)}, x.options());
+    out = out + g.experts->forward(every_row_.slots(x.size(0)), x, weight, pass);
+  }
+  return out;
+}
+
+}  // namespace moiety
