@@ -62,7 +62,7 @@ void write_checkpoint(const fs::path& run, uint64_t step, Arena& arena, const Bu
   fs::rename(directory.path() / "model.safetensors", directory.path() / "state.safetensors");
   for (const Companion& c : companions) {
     AtomicFile copy(directory.path() / c.name);
-    copy.write(read_text_file(c.file));
+    copy.write(c.text);
     copy.commit();
   }
   AtomicFile json(directory.path() / "state.json");

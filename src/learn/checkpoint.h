@@ -17,10 +17,9 @@ namespace moiety {
 
 using Buffers = std::vector<std::pair<std::string, std::span<float>>>;
 
-// A file that goes with the checkpoint, under a name of its own.
+// A file that goes with the checkpoint.
 struct Companion {
-  std::filesystem::path file;
-  std::string name;
+  std::string name, text;
 };
 
 // Written whole or not at all: after a crash the newest one that is there is good. Keeps the `keep` newest.

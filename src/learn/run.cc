@@ -227,9 +227,10 @@ RunResult train(const RunOptions& o) {
   const auto seconds = [begin = std::chrono::steady_clock::now()] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); };
   const uint64_t tokens_before = result.tokens;
   double stepping = 0;  // seconds
+  // Read now: what a run goes on from is removed once there are newer checkpoints.
+  std::vector<Companion> companions{{"config.toml", read_text_file(start.config)}};
+  if (fs::is_regular_file(data.tokenizer)) companions.push_back({"tokenizer.json", read_text_file(data.tokenizer)});
   const auto save = [&] {
-    std::vector<Companion> companions{{start.config, "config.toml"}};
-    if (fs::is_regular_file(data.tokenizer)) companions.push_back({data.tokenizer, "tokenizer.json"});
     write_checkpoint(start.folder, result.steps, arena, buffers,
                      {{"step", result.steps}, {"tokens", result.tokens}, {"data", corpus.mixture->state()}, {"metrics_bytes", metrics.bytes()}, {"origin", origin.string()},
                       {"instruction_set", isa_name(current_isa())}},

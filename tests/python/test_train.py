@@ -115,6 +115,16 @@ def test_kill_and_resume_give_the_same_bits(moiety, tmp_path):
     assert (run / "checkpoint-000060/state.safetensors").read_bytes() == (straight / "checkpoint-000060/state.safetensors").read_bytes()
 
 
+def test_what_a_run_goes_on_from_is_removed_in_its_time(moiety, tmp_path):
+    call(moiety, "train", configuration(tmp_path, steps=10))
+    began = tmp_path / "run/checkpoint-000010"
+    config = (began / "config.toml").read_text()
+    (began / "config.toml").write_text(config.replace("steps = 10", "steps = 30"))
+    call(moiety, "train", "--resume", tmp_path / "run")
+    assert not began.exists()
+    assert "steps = 30" in (tmp_path / "run/checkpoint-000030/config.toml").read_text()
+
+
 def test_ctrl_c_ends_cleanly_and_resumes(moiety, tmp_path):
     config = configuration(tmp_path, steps=100000)
     process = subprocess.Popen([moiety, "--quiet", "train", str(config)], stderr=subprocess.PIPE, text=True)
