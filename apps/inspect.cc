@@ -18,7 +18,8 @@ namespace {
 using json = nlohmann::ordered_json;
 
 struct SiteSummary {
-  uint64_t elements_per_expert = 0, bytes = 0;
+  uint64_t elements = 0, bytes = 0;
+  uint32_t experts = 0;  // that have elements; a row's chosen ones count as large as they are on average
   std::map<std::string, uint32_t> kinds, types;
   std::set<uint64_t> widths;
 };
@@ -46,12 +47,13 @@ SiteSummary summarise(const Site& site, bool packed) {
     uint64_t count = 0;
     for (const Part& part : view.parts) {
       count += part.matrix.rows * part.matrix.cols;
-      if (part.role == PartRole::gate || part.role == PartRole::query) {
+      if (part.role == PartRole::gate || part.role == PartRole::query || (part.role == PartRole::up && !view.find(PartRole::gate))) {
         out.types[std::string(type_info(part.matrix.type).name)]++;
         out.widths.insert(part.matrix.rows);
       }
     }
-    out.elements_per_expert = std::max(out.elements_per_expert, count);
+    out.elements += count;
+    out.experts += count > 0;
   }
   return out;
 }
@@ -93,7 +95,7 @@ json describe(const Model& model, const Checkpoint& file) {
   for (const Site* site : model.sites) {
     const SiteSummary s = summarise(*site, file.packed() != nullptr);
     expert_bytes += s.bytes;
-    idle += s.elements_per_expert * (site->config->experts - std::min(site->config->experts, site->config->router.top_k));
+    idle += s.elements - s.elements / std::max(1u, s.experts) * std::min(s.experts, site->config->router.top_k);
     if (site->name.ends_with("ffn")) moe_layers.insert(site->layer);
     experts.push_back({{"layer", site->layer}, {"site", site->name}, {"count", site->bank->size()}, {"kinds", s.kinds}, {"widths", s.widths},
                        {"types", s.types}, {"bytes", s.bytes}});

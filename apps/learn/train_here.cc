@@ -20,14 +20,14 @@ int run_train(const TrainVerb& verb, const Commands& commands) {
   if (verb.json) {
     nlohmann::ordered_json domains = nlohmann::ordered_json::object();
     for (const DomainResult& d : r.held_out) domains[d.domain] = {{"bits_per_byte", d.bits_per_byte}, {"nll_per_token", d.nll_per_token}, {"bytes", d.bytes}, {"tokens", d.tokens}};
-    const nlohmann::ordered_json out = {{"run", r.folder.string()}, {"model", r.model.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(r.model.string())}, {"steps", r.steps},     {"tokens", r.tokens},  {"parameters", {{"total", r.parameters}, {"active", r.active_parameters}}},
+    const nlohmann::ordered_json out = {{"run", r.folder.string()}, {"model", r.model.string()}, {"steps", r.steps},     {"tokens", r.tokens},  {"parameters", {{"total", r.parameters}, {"active", r.active_parameters}}},
                                         {"seconds", r.seconds},     {"held_out", domains}};
     fmt::print("{}\n", out.dump(2));
     return 0;
   }
   fmt::print("{}: {} steps, {} tokens, {} parameters, {} of them active\n", r.folder.string(), r.steps, r.tokens, r.parameters, r.active_parameters);
   for (const DomainResult& d : r.held_out) fmt::print("{:<16} {:.4f} bits per byte on {} of held-out text\n", d.domain, d.bits_per_byte, show_size(d.bytes));
-  if (!r.model.empty()) fmt::print("model: {}; `moiety run {} \"...\"` runs it, `moiety convert` makes a GGUF of it\n", r.model.string(), r.model.string());
+  fmt::print("model: {}; `moiety run {} \"...\"` runs it, `moiety convert` makes a GGUF of it\n", r.model.string(), r.model.string());
   return 0;
 }
 

@@ -12,8 +12,10 @@ constexpr uint64_t bytes_per_vocabulary_entry = 320;  // the text of a token, it
 uint64_t state_bytes(const Config& c, const BlockConfig& block, TensorType type, uint64_t positions) {
   switch (block.mixer) {
     case Mixer::attention:
-    case Mixer::expert_attention:
-      return positions * (bytes_of(type, size_t{c.kv_heads} * c.key_size) + bytes_of(type, size_t{c.kv_heads} * c.value_size));
+    case Mixer::expert_attention: {
+      const AttentionConfig a = c.attention_of(block);
+      return positions * (bytes_of(type, size_t{a.kv_heads} * a.key_size) + bytes_of(type, size_t{a.kv_heads} * a.value_size));
+    }
     case Mixer::latent_attention: return positions * bytes_of(type, size_t{c.kv_rank} + c.rope_key_size);
     case Mixer::short_convolution: return size_t{c.conv_length} * c.d_model * sizeof(float);
     case Mixer::gated_delta:
@@ -27,12 +29,14 @@ uint64_t state_bytes(const Config& c, const BlockConfig& block, TensorType type,
 
 // Numbers of a token's row that are held at once in a block: what attention makes, or what the FFN or the chosen experts make.
 uint64_t row_numbers(const Config& c, const BlockConfig& block) {
-  const uint64_t d = c.d_model, heads = std::max({c.heads, c.kv_heads, c.delta_value_heads});
-  const uint64_t mixer = heads * (uint64_t{c.key_size} + 2 * c.value_size + 2 * uint64_t{c.delta_value_size}) + 2 * uint64_t{c.kv_heads} * (c.key_size + c.value_size);
+  const AttentionConfig a = c.attention_of(block);
+  const uint64_t d = c.d_model, heads = std::max({a.heads, a.kv_heads, c.delta_value_heads});
+  const uint64_t mixer = heads * (uint64_t{a.key_size} + 2 * a.value_size + 2 * uint64_t{c.delta_value_size}) + 2 * uint64_t{a.kv_heads} * (a.key_size + a.value_size);
   uint64_t ffn = 2 * uint64_t{block.ffn_width};
   if (block.experts) {
     const uint64_t k = std::max(1u, block.experts->router.top_k);
-    ffn = k * (2 * d + 2 * uint64_t{block.experts->width}) + 2 * uint64_t{block.experts->shared_width} + block.experts->experts;
+    ffn = k * (2 * d + 2 * uint64_t{block.experts->widest()}) + block.experts->ids();
+    for (const SharedConfig& shared : block.experts->shared) ffn += 2 * uint64_t{shared.width};
   }
   return 6 * d + std::max(mixer, ffn);
 }

@@ -20,9 +20,15 @@ void check_cache_type(const Model& model, TensorType type) {
     throw UsageError("a cache of type {}: f32, f16, bf16 and q8_0 are known", type_info(type).name);
   if (type != TensorType::q8_0) return;
   const Config& c = model.config;
-  for (size_t width : {size_t{c.kv_heads} * c.key_size, size_t{c.kv_heads} * c.value_size, size_t{c.kv_rank} + c.rope_key_size})
-    if (width % 32 != 0 && (c.kv_rank != 0) == (width == size_t{c.kv_rank} + c.rope_key_size))
-      throw UsageError("--kv q8_0 needs cache rows of a multiple of 32 numbers; this model's have {}; use --kv f16", width);
+  const auto check = [](size_t width) {
+    if (width % 32 != 0) throw UsageError("--kv q8_0 needs cache rows of a multiple of 32 numbers; this model's have {}; use --kv f16", width);
+  };
+  if (c.kv_rank) return check(size_t{c.kv_rank} + c.rope_key_size);
+  for (const BlockConfig& b : c.blocks) {
+    const AttentionConfig a = c.attention_of(b);
+    check(size_t{a.kv_heads} * a.key_size);
+    check(size_t{a.kv_heads} * a.value_size);
+  }
 }
 
 // A cohort would have to be computed in one piece: its result would depend on --chunk.
@@ -55,9 +61,12 @@ std::shared_ptr<const BoundRouting> Session::bind(const std::string& text) {
   auto out = std::make_shared<BoundRouting>();
   out->text = policy.text();
   for (const Site* site : model_->sites) {
-    StageSite bound{site->index, site->layer, static_cast<uint32_t>(site->router.weight.rows), {}, site->bank->size()};
-    bound.tensors.find = [site](std::string_view name) { return name == "bias" ? site->choice_bias : std::span<const float>(); };
+    const uint32_t scored = site->router ? static_cast<uint32_t>(site->router.weight.rows) : site->bank->size();
+    StageSite bound{site->index, site->layer, scored, {}, site->bank->size()};
+    bound.tensors.find = [site](std::string_view name) { return name == "bias" ? site->choice_bias : name == "table" ? site->route_table : std::span<const float>(); };
     out->sites.push_back(policy.bind(bound, site->routing));
+    if (!site->router && out->sites.back().needs_logits())
+      throw UsageError("routing {}: layer {} of this model has no router; its own routing is {}, and stages like random need none either", out->text, site->layer, site->routing);
   }
   check_rows_only(*model_, *out);
   return bound_[text] = out;

@@ -63,7 +63,8 @@ bool fits(const Model& model, TensorType type, const SequenceState& s, size_t co
   if (computed > s.ids.size() || std::ranges::any_of(s.ids, [&](int32_t id) { return id < 0 || static_cast<uint32_t>(id) >= c.vocab; })) return false;
   for (const Block& block : model.blocks) {
     const BlockState& b = s.blocks[block.index];
-    size_t key = size_t{c.kv_heads} * c.key_size, value = size_t{c.kv_heads} * c.value_size, conv = 0, delta = 0;
+    const AttentionConfig a = c.attention_of(*block.config);
+    size_t key = size_t{a.kv_heads} * a.key_size, value = size_t{a.kv_heads} * a.value_size, conv = 0, delta = 0;
     switch (block.config->mixer) {
       case Mixer::attention: break;
       case Mixer::expert_attention: value = key; break;

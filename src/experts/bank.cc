@@ -18,7 +18,7 @@ class MemoryLease : public Lease {
 }  // namespace
 
 std::string_view expert_kind_name(ExpertKind kind) {
-  constexpr std::string_view names[] = {"ffn", "zero", "attention"};
+  constexpr std::string_view names[] = {"ffn", "gelu", "relu", "zero", "copy", "constant", "attention"};
   return names[static_cast<size_t>(kind)];
 }
 

@@ -14,14 +14,21 @@
 namespace moiety {
 
 enum class ExpertKind : uint16_t {
-  ffn,        // gate, up, down and perhaps their biases
-  zero,       // the output is the input: no parts
+  ffn,        // down(act(gate x) * up x) with the family's activation, and perhaps biases
+  gelu,       // down(gelu(up x))
+  relu,       // down(max(up x, 0))
+  zero,       // nothing: no parts
+  copy,       // the input: no parts
+  constant,   // a x + b v with [a, b] = softmax(share x) and v the part `vector` (Jin et al. 2024, MoE++, arXiv 2410.07348)
   attention,  // query and output projections
 };
 std::string_view expert_kind_name(ExpertKind kind);
+// Whether it has matrices up and down.
+inline bool is_ffn(ExpertKind kind) { return kind == ExpertKind::ffn || kind == ExpertKind::gelu || kind == ExpertKind::relu; }
 
-enum class PartRole : uint16_t { gate, up, down, gate_bias, up_bias, down_bias, query, output };
-constexpr bool is_bias(PartRole role) { return role == PartRole::gate_bias || role == PartRole::up_bias || role == PartRole::down_bias; }
+enum class PartRole : uint16_t { gate, up, down, gate_bias, up_bias, down_bias, query, output, share, vector };
+// Whether it is a vector: float32, read as it lies.
+constexpr bool is_bias(PartRole role) { return role == PartRole::gate_bias || role == PartRole::up_bias || role == PartRole::down_bias || role == PartRole::vector; }
 
 struct Part {
   PartRole role;

@@ -1,4 +1,4 @@
-// kind = "constant": [a, b] = softmax(W x), the output a x + b v with a vector v of its own.   Jin et al. 2024, "MoE++", arXiv 2410.07348, eq. 5.
+// kind = "constant": [a, b] = softmax(W x), the output a x + b v with a vector v of its own.   Jin et al. 2024, "MoE++", arXiv 2410.07348.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/softmax.h>

@@ -1,4 +1,4 @@
-// kind = "copy": gives its input, so that a row may pass by.   Jin et al. 2024, "MoE++", arXiv 2410.07348, eq. 4; the identity of LongCat-Flash.
+// kind = "copy": gives its input, so that a row may pass by.   Jin et al. 2024, "MoE++", arXiv 2410.07348; the identity of LongCat-Flash.
 #include <ATen/TensorOperators.h>
 
 #include "learn/expert_kind.h"

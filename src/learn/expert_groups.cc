@@ -5,6 +5,8 @@
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/zeros_like.h>
 
+#include "model/names.h"
+
 namespace moiety {
 namespace {
 
@@ -61,8 +63,6 @@ std::vector<ExpertGroupShape> read_experts(const Table& t) {
   return out;
 }
 
-std::string group_suffix(std::string_view bank, size_t group) { return group ? fmt::format("{}.{}", bank, group) : std::string(bank); }
-
 ExpertGroups::ExpertGroups(const std::vector<ExpertGroupShape>& shapes, const PartSite& site) {
   for (const ExpertGroupShape& shape : shapes) {
     const ExpertSite at{site.prefix, group_suffix("_exps", groups_.size()), site.d, shape.count, shape.width, site.deviation, site.arena};
@@ -90,6 +90,15 @@ at::Tensor ExpertGroups::forward(const RoutedRows& routed, const at::Tensor& x, 
 std::vector<ExpertGroupShape> ExpertGroups::shapes() const {
   std::vector<ExpertGroupShape> out;
   for (const Group& g : groups_) out.push_back(g.shape);
+  return out;
+}
+
+nlohmann::json ExpertGroups::own() const {
+  nlohmann::json out = nlohmann::json::array();
+  for (const Group& g : groups_) {
+    out.push_back({{"kind", g.shape.kind->name}, {"count", g.shape.count}});
+    if (g.shape.width) out.back()["width"] = g.shape.width;
+  }
   return out;
 }
 

@@ -1,5 +1,6 @@
 // The experts of a site: groups of one kind and width, their ids one after another.
 #pragma once
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "learn/expert_kind.h"
@@ -19,9 +20,6 @@ std::vector<ExpertGroupShape> read_experts(const Table& table);
 // One of those tables.
 ExpertGroupShape read_expert_group(const Table& table, int64_t width);
 
-// Suffix of a group's tensors: "_exps", "_exps.1" …
-std::string group_suffix(std::string_view bank, size_t group);
-
 class ExpertGroups {
  public:
   ExpertGroups(const std::vector<ExpertGroupShape>& shapes, const PartSite& site);
@@ -33,6 +31,7 @@ class ExpertGroups {
   size_t parameters(size_t expert) const { return groups_[group_of_[expert]].experts->parameters(); }
   std::vector<bool> computing() const;  // [experts] whether it is an FFN
   std::vector<ExpertGroupShape> shapes() const;
+  nlohmann::json own() const;  // the list "experts" of model/config_own.h
 
  private:
   struct Group {

@@ -1,4 +1,4 @@
-// kind = "zero": adds nothing, so that a row may do with less.   Jin et al. 2024, "MoE++", arXiv 2410.07348, eq. 3.
+// kind = "zero": adds nothing, so that a row may do with less.   Jin et al. 2024, "MoE++", arXiv 2410.07348.
 #include "learn/expert_kind.h"
 
 namespace moiety {

@@ -36,22 +36,34 @@ uint32_t top_k_of(const std::string& routing) {
   return at == std::string::npos ? 0 : static_cast<uint32_t>(std::strtoul(routing.c_str() + at + 6, nullptr, 10));
 }
 
-// config.json of a family that computes what `facts` say.
-nlohmann::json family_config(const PartFacts& facts, Config& config) {
-  if (!facts.beyond.empty()) throw Error("no family that Transformers knows has {}", facts.beyond);
+// A config.json, and what the engine makes of it.
+struct Described {
+  nlohmann::json json;
+  Config config;
+  std::string beyond;  // why it is Moiety's own family's; empty: it is of another
+};
+
+// Of a family of Transformers that computes what `facts` say, or else of Moiety's own.
+Described described(const PartFacts& facts) {
+  const auto own = [&](std::string beyond) {
+    nlohmann::json json = facts.own;
+    json["model_type"] = "moiety";
+    return Described{json, read_hf_config(json, nlohmann::json::object(), "the trained model"), std::move(beyond)};
+  };
+  if (!facts.beyond.empty()) return own("no family that it knows has " + facts.beyond);
   for (const Shape& family : candidates) {
-    if (facts.qk_norm != family.qk_norm || facts.routing.empty() == family.experts || facts.config.contains("sliding_window")) continue;
+    const uint32_t k = top_k_of(facts.routing);
+    if (facts.qk_norm != family.qk_norm || facts.routing.empty() == family.experts || (family.experts && k == 0)) continue;
     for (bool renorm : {true, false}) {
       nlohmann::json json = facts.config;
       json["model_type"] = family.model_type;
-      if (family.experts) json["num_experts_per_tok"] = top_k_of(facts.routing), json["norm_topk_prob"] = renorm;
-      config = read_hf_config(json, nlohmann::json::object(), "the trained model");
+      if (family.experts) json["num_experts_per_tok"] = k, json["norm_topk_prob"] = renorm;
+      const Config config = read_hf_config(json, nlohmann::json::object(), "the trained model");
       const std::string routing = config.blocks[0].experts ? routing_text(config.blocks[0].experts->router) : "";
-      if (spelled(routing) == spelled(facts.routing)) return json;
+      if (spelled(routing) == spelled(facts.routing)) return {json, config, ""};
     }
   }
-  throw Error("no family that Transformers knows routes by '{}' with qk_norm = {}{}; softmax | top_k(k), with renorm or without, and all positions seen, can be exported",
-              facts.routing, facts.qk_norm, facts.config.contains("sliding_window") ? " and a window" : "");
+  return own(fmt::format("no family that it knows routes by '{}' with qk_norm = {}", facts.routing, facts.qk_norm));
 }
 
 // A matrix of the family's checkpoint: rows of a parameter.
@@ -69,22 +81,62 @@ std::vector<Piece> pieces_of(const Parameter& p) {
   const bool stack = name.find("_exps.") != std::string::npos;
   const uint64_t experts = static_cast<uint64_t>(p.shape[0]), rows = static_cast<uint64_t>(p.shape[1]), cols = static_cast<uint64_t>(p.shape[2]);
   const auto piece = [&](std::string canonical, size_t first, uint64_t count) { return Piece{std::move(canonical), first, rows * cols, stack ? experts : 0, {count, cols}}; };
-  const std::string suffix = stack ? "_exps.weight" : ".weight";
-  if (!name.starts_with("ffn_gate_up")) return {piece(name, 0, rows)};
-  return {piece("ffn_gate" + suffix, 0, rows / 2), piece("ffn_up" + suffix, rows / 2 * cols, rows / 2)};
+  constexpr std::string_view both = "ffn_gate_up";
+  if (!name.starts_with(both)) return {piece(name, 0, rows)};
+  const std::string rest = name.substr(both.size());  // "_exps.weight", "_shexp.1.weight", ".weight"
+  return {piece("ffn_gate" + rest, 0, rows / 2), piece("ffn_up" + rest, rows / 2 * cols, rows / 2)};
 }
 
-std::string stored_name(const std::vector<TensorName>& names, const Parameter& p, const std::string& canonical, size_t expert) {
-  const auto row = std::ranges::find_if(names, [&](const TensorName& n) { return n.canonical == canonical && !n.read_only; });
-  if (row == names.end()) throw Error("{} has no place in the family that the model is exported as", p.name);
-  std::string out = row->stored;
-  const auto replace = [&](std::string_view what, const std::string& by) {
-    if (const size_t at = out.find(what); at != std::string::npos) out.replace(at, what.size(), by);
-  };
-  if (p.name.starts_with("blk.")) replace("{l}", p.name.substr(4, p.name.find('.', 4) - 4));
-  replace("{e}", std::to_string(expert));
-  return out;
-}
+// The tensors of the family's checkpoint, by its names.
+class Plan {
+ public:
+  explicit Plan(const Config& config) : names_(hf_names(config)) {}
+
+  void add(const std::string& owner, const Piece& piece, const float* numbers) {
+    const TensorName& row = row_of(owner, piece.canonical);
+    if (piece.experts && row.stored.find("{e}") != std::string::npos) {
+      for (size_t e = 0; e < piece.experts; e++) add(stored_name(row, owner, e), piece.shape, {numbers + piece.first + e * piece.apart});
+      return;
+    }
+    std::vector<uint64_t> shape = piece.shape;
+    std::vector<const float*> from;
+    for (size_t e = 0; e < std::max<size_t>(piece.experts, 1); e++) from.push_back(numbers + piece.first + e * piece.apart);
+    if (piece.experts) shape.insert(shape.begin(), piece.experts);
+    add(stored_name(row, owner, 0), shape, from);
+  }
+
+  std::span<const SafetensorsPlanned> tensors() const { return tensors_; }
+
+ private:
+  const TensorName& row_of(const std::string& owner, const std::string& canonical) const {
+    const auto row = std::ranges::find_if(names_, [&](const TensorName& n) { return n.canonical == canonical && !n.read_only; });
+    if (row == names_.end()) throw Error("{} has no place in the family that the model is exported as", owner);
+    return *row;
+  }
+
+  static std::string stored_name(const TensorName& row, const std::string& owner, size_t expert) {
+    std::string out = row.stored;
+    const auto replace = [&](std::string_view what, const std::string& by) {
+      if (const size_t at = out.find(what); at != std::string::npos) out.replace(at, what.size(), by);
+    };
+    const std::string block = owner.starts_with("blk.") ? owner.substr(4, owner.find('.', 4) - 4) : "";
+    replace("{l}", block);
+    replace("{b}", block);
+    replace("{e}", std::to_string(expert));
+    return out;
+  }
+
+  // Matrices one after another.
+  void add(std::string name, std::vector<uint64_t> shape, std::vector<const float*> from) {
+    tensors_.push_back({std::move(name), TensorType::f32, std::move(shape), [from](std::span<std::byte> out) {
+                          const size_t bytes = out.size() / from.size();
+                          for (size_t i = 0; i < from.size(); i++) std::memcpy(out.data() + i * bytes, from[i], bytes);
+                        }});
+  }
+
+  std::vector<TensorName> names_;
+  std::vector<SafetensorsPlanned> tensors_;
+};
 
 void write_text(const fs::path& path, const std::string& text) {
   AtomicFile file(path);
@@ -94,32 +146,24 @@ void write_text(const fs::path& path, const std::string& text) {
 
 }  // namespace
 
-std::string export_obstacle(const LanguageModel& model) {
-  try {
-    Config config;
-    family_config(model.facts(), config);
-    return "";
-  } catch (const Error& e) {
-    return e.what();
-  }
-}
+std::string beyond_transformers(const LanguageModel& model) { return described(model.facts()).beyond; }
 
 void export_model(LanguageModel& model, Arena& arena, const fs::path& tokenizer_file, const DataTokenizer& tokenizer, const fs::path& directory) {
-  Config config;
-  nlohmann::json json = family_config(model.facts(), config);
+  auto [json, config, beyond] = described(model.facts());
   const int32_t end = tokenizer.separator.front();
   json["eos_token_id"] = end;
   json["bos_token_id"] = tokenizer.separator.back();
-  const std::vector<TensorName> names = hf_names(config);
-  std::vector<SafetensorsPlanned> planned;
+  Plan plan(config);
   for (const Parameter& p : arena.parameters())
-    for (const Piece& piece : pieces_of(p))
-      for (size_t e = 0; e < std::max<size_t>(piece.experts, 1); e++) {
-        const float* from = arena.values() + p.at + piece.first + e * piece.apart;
-        planned.push_back({stored_name(names, p, piece.canonical, e), TensorType::f32, piece.shape, [from](std::span<std::byte> out) { std::memcpy(out.data(), from, out.size()); }});
-      }
+    for (const Piece& piece : pieces_of(p)) plan.add(p.name, piece, arena.values() + p.at);
+  for (const auto& [name, numbers] : model.buffers()) {
+    const std::string canonical = name.substr(name.find('.', 4) + 1);
+    const auto& site = config.blocks[std::strtoul(name.c_str() + 4, nullptr, 10)].experts;
+    if (canonical == "exp_probs_b.bias" ? !site->router.choice_bias : !site->route_table) continue;
+    plan.add(name, {canonical, 0, 0, 0, {numbers.size()}}, numbers.data());
+  }
   AtomicDirectory out(directory, is_model_file);
-  write_safetensors(out.path(), planned);
+  write_safetensors(out.path(), plan.tensors());
   write_text(out.path() / "config.json", exported_config(json, config, TensorType::f32).dump(2) + "\n");
   write_text(out.path() / "tokenizer.json", read_text_file(tokenizer_file));
   const std::string end_text = tokenizer.tokenizer->bytes_of(end);

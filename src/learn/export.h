@@ -1,4 +1,5 @@
-// A trained model as a Hugging Face directory of a family that computes the same, so that the engine, Transformers and `moiety convert` read it.
+// A trained model as a Hugging Face directory that the engine and `moiety convert` read: of a family that computes the same, so that Transformers reads
+// it too, or in the keys of Moiety's own family (model/config_own.h).
 #pragma once
 #include <filesystem>
 
@@ -7,10 +8,9 @@
 
 namespace moiety {
 
-// Why no known family is shaped so; empty if one is.
-std::string export_obstacle(const LanguageModel& model);
+// Why no family that Transformers knows is shaped so; empty if one is.
+std::string beyond_transformers(const LanguageModel& model);
 
-// An Error if there is an obstacle.
 void export_model(LanguageModel& model, Arena& arena, const std::filesystem::path& tokenizer_file, const DataTokenizer& tokenizer, const std::filesystem::path& directory);
 
 }  // namespace moiety

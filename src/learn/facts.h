@@ -5,12 +5,13 @@
 
 namespace moiety {
 
-// What a part is, in the keys of a Hugging Face config.json, and its routing: for export to a family that is so.
+// What a part is, in the keys of a Hugging Face config.json, and its routing: for export to a family that is so. And what it is in Moiety's own keys.
 struct PartFacts {
   nlohmann::json config = nlohmann::json::object();
   std::string qk_norm;  // of attention
   std::string routing;  // of a site; empty: none
   std::string beyond;   // what those keys have no words for; empty: they say all
+  nlohmann::json own = nlohmann::json::object();  // model/config_own.h: of a block's "attention" or "ffn"
 };
 
 }  // namespace moiety

@@ -71,20 +71,23 @@ size_t LanguageModel::active_parameters() const {
 
 PartFacts LanguageModel::facts() const {
   PartFacts out;
+  nlohmann::json blocks = nlohmann::json::array();
   for (size_t i = 0; i < layers_.size(); i++) {
     const PartFacts part = layers_[i].part->facts();
-    if (i >= 2) {
-      const PartFacts like = layers_[i - 2].part->facts();
-      if (part.config != like.config || part.qk_norm != like.qk_norm || part.routing != like.routing)
-        throw Error("blocks {} and {} differ; only models whose blocks are all alike can be exported", i / 2 - 1, i / 2);
-    }
+    if (i % 2 == 0) blocks.push_back(nlohmann::json::object());
+    const char* key = i % 2 == 0 ? "attention" : "ffn";
+    blocks.back()[key] = part.own;
+    if (out.beyond.empty() && i >= 2 && blocks[i / 2 - 1][key] != part.own) out.beyond = fmt::format("blocks that differ, as {} and {} do", i / 2 - 1, i / 2);
     out.config.update(part.config);
     if (!part.qk_norm.empty()) out.qk_norm = part.qk_norm;
     if (!part.routing.empty()) out.routing = part.routing;
     if (!part.beyond.empty()) out.beyond = part.beyond;
   }
-  out.config.update({{"hidden_size", d_}, {"num_hidden_layers", layers_.size() / 2}, {"vocab_size", vocabulary_}, {"max_position_embeddings", context_},
-                     {"rms_norm_eps", epsilon_}, {"tie_word_embeddings", head_ == embedding_}, {"hidden_act", "silu"}, {"attention_bias", false}});
+  out.own = {{"hidden_size", d_}, {"num_hidden_layers", blocks.size()}, {"vocab_size", vocabulary_}, {"max_position_embeddings", context_},
+             {"rms_norm_eps", epsilon_}, {"tie_word_embeddings", head_ == embedding_}};
+  out.config.update(out.own);
+  out.config.update({{"hidden_act", "silu"}, {"attention_bias", false}});
+  out.own["blocks"] = blocks;
   return out;
 }
 

@@ -24,7 +24,7 @@ class LanguageModel {
   int64_t context() const { return context_; }
   int64_t vocabulary() const { return vocabulary_; }
   size_t active_parameters() const;
-  // Of all parts, where all blocks are alike. An Error that says what differs, if they are not.
+  // Of all parts: `config` of the last block, with `beyond` where blocks differ; `own` of the whole model, block by block.
   PartFacts facts() const;
 
  private:

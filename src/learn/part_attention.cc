@@ -48,8 +48,9 @@ class CausalPart : public ModelPart {
   }
 
   PartFacts facts() const override {
-    PartFacts out{{{"num_attention_heads", heads_}, {"num_key_value_heads", kv_heads_}, {"head_dim", head_}, {"rope_theta", base_}}, qk_norm_, ""};
-    if (window_) out.config["sliding_window"] = window_;
+    PartFacts out{{{"num_attention_heads", heads_}, {"num_key_value_heads", kv_heads_}, {"head_dim", head_}, {"rope_theta", base_}}, qk_norm_, "", "", {}};
+    if (window_) out.beyond = "a window";
+    out.own = {{"heads", heads_}, {"kv_heads", kv_heads_}, {"head_size", head_}, {"rope_theta", base_}, {"window", window_}, {"qk_norm", qk_norm_}};
     return out;
   }
 

@@ -202,8 +202,8 @@ RunResult train(const RunOptions& o) {
   description.check_all_read();
   check_memory(arena);
   if (o.only_check) return {};
-  const std::string obstacle = export_obstacle(model);
-  if (!obstacle.empty() && !o.quiet) std::fprintf(stderr, "note: checkpoints will hold the model, but it can't be exported: %s\n", obstacle.c_str());
+  const std::string beyond = beyond_transformers(model);
+  if (!beyond.empty() && !o.quiet) std::fprintf(stderr, "note: the model will be exported with Moiety's own keys, and Transformers can't read it: %s\n", beyond.c_str());
 
   Workers workers(o.threads ? o.threads : default_thread_count());
   fs::create_directories(start.folder);
@@ -262,7 +262,6 @@ RunResult train(const RunOptions& o) {
   result.seconds = seconds();
   if (stepping > 0) result.tokens_per_s = static_cast<double>(result.tokens - tokens_before) / stepping;
   write_summary(result, plan.seed);
-  if (!obstacle.empty()) return result;
   result.model = start.folder / "model";
   export_model(model, arena, data.tokenizer, tokenizer, result.model);
   return result;

@@ -19,7 +19,7 @@ struct RunOptions {
 };
 
 struct RunResult {
-  std::filesystem::path folder, model;  // model: a Hugging Face directory; empty if no family is shaped so
+  std::filesystem::path folder, model;  // model: a Hugging Face directory
   uint64_t steps = 0, tokens = 0;
   size_t parameters = 0, active_parameters = 0;
   double seconds = 0, tokens_per_s = 0;  // of this process: a run that went on counts from there; the latter without evaluations

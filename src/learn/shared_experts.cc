@@ -5,6 +5,7 @@
 #include <ATen/ops/sigmoid.h>
 
 #include "learn/function_linear.h"
+#include "model/names.h"
 
 namespace moiety {
 
@@ -21,6 +22,12 @@ SharedExperts::SharedExperts(const Table& t, const PartSite& site) : arena_(site
     parameters_ += g.experts->parameters() + (g.gate ? static_cast<size_t>(site.d) : 0);
     groups_.push_back(std::move(g));
   }
+}
+
+nlohmann::json SharedExperts::own() const {
+  nlohmann::json out = nlohmann::json::array();
+  for (const Group& g : groups_) out.push_back({{"kind", g.shape.kind->name}, {"width", g.shape.count * g.shape.width}, {"gate", g.gate.has_value()}});
+  return out;
 }
 
 at::Tensor SharedExperts::add_to(const at::Tensor& y, const at::Tensor& x, Pass& pass) {

@@ -15,6 +15,7 @@ class SharedExperts {
   // y with the outputs of all of them added.   [rows, d]
   at::Tensor add_to(const at::Tensor& y, const at::Tensor& x, Pass& pass);
   size_t parameters() const { return parameters_; }
+  nlohmann::json own() const;  // the list "shared" of model/config_own.h
 
  private:
   // Experts of one width that are all used are one that is as wide as they are together.

@@ -59,15 +59,15 @@ std::pair<size_t, size_t> visible(const BlockConfig& b, uint32_t position) {
 
 namespace {
 
-void norm_heads(const Config& c, const NormWeights& norm, std::span<float> x) {
-  if (c.qk_norm == QkNorm::whole) return rms_norm(x, norm.weight, c.norm_epsilon, x);
-  for (size_t at = 0; at < x.size(); at += c.key_size) {
-    const std::span<float> head = x.subspan(at, c.key_size);
-    if (c.qk_norm == QkNorm::l2) {
+void norm_heads(const AttentionConfig& a, float epsilon, const NormWeights& norm, std::span<float> x) {
+  if (a.qk_norm == QkNorm::whole) return rms_norm(x, norm.weight, epsilon, x);
+  for (size_t at = 0; at < x.size(); at += a.key_size) {
+    const std::span<float> head = x.subspan(at, a.key_size);
+    if (a.qk_norm == QkNorm::l2) {
       const float mean = dot(head.data(), head.data(), head.size()) / static_cast<float>(head.size());
-      scale(head, 1 / std::sqrt(mean + c.norm_epsilon));
+      scale(head, 1 / std::sqrt(mean + epsilon));
     } else {
-      rms_norm(head, norm.weight, c.norm_epsilon, head);
+      rms_norm(head, norm.weight, epsilon, head);
     }
   }
 }
@@ -79,18 +79,19 @@ void clip(std::span<float> x, float limit) {
 // Norm and rotation of one row of queries or keys, in the family's order.
 void prepare(const Step& step, const Block& block, size_t row, const NormWeights& norm, std::span<float> x) {
   const Config& c = step.model.config;
-  const bool normed = c.qk_norm != QkNorm::none && block.config->qk_norm;
-  if (normed && !c.qk_norm_after_rope) norm_heads(c, norm, x);
+  const AttentionConfig a = c.attention_of(*block.config);
+  const bool normed = a.qk_norm != QkNorm::none && block.config->qk_norm;
+  if (normed && !c.qk_norm_after_rope) norm_heads(a, c.norm_epsilon, norm, x);
   if (c.clip_qkv > 0) clip(x, c.clip_qkv);
-  for (size_t at = 0; at < x.size(); at += c.key_size) rotate_row(step, block, row, x.subspan(at, c.key_size));
-  if (normed && c.qk_norm_after_rope) norm_heads(c, norm, x);
+  for (size_t at = 0; at < x.size(); at += a.key_size) rotate_row(step, block, row, x.subspan(at, a.key_size));
+  if (normed && c.qk_norm_after_rope) norm_heads(a, c.norm_epsilon, norm, x);
 }
 
 // The q projection gives query and gate head by head: [heads, 2, key_size]. Splits it in two.
-void split_gate(const Config& c, std::span<const float> both, std::span<float> query, std::span<float> gate) {
-  for (size_t h = 0; h < c.heads; h++) {
-    std::ranges::copy(both.subspan(2 * h * c.key_size, c.key_size), query.begin() + static_cast<ptrdiff_t>(h * c.key_size));
-    std::ranges::copy(both.subspan((2 * h + 1) * c.key_size, c.key_size), gate.begin() + static_cast<ptrdiff_t>(h * c.key_size));
+void split_gate(const AttentionConfig& a, std::span<const float> both, std::span<float> query, std::span<float> gate) {
+  for (size_t h = 0; h < a.heads; h++) {
+    std::ranges::copy(both.subspan(2 * h * a.key_size, a.key_size), query.begin() + static_cast<ptrdiff_t>(h * a.key_size));
+    std::ranges::copy(both.subspan((2 * h + 1) * a.key_size, a.key_size), gate.begin() + static_cast<ptrdiff_t>(h * a.key_size));
   }
 }
 
@@ -98,15 +99,16 @@ void split_gate(const Config& c, std::span<const float> both, std::span<float> q
 
 void attention(Step& step, const Block& block, Activations& x, Rows out) {
   const Config& c = step.model.config;
+  const AttentionConfig a = c.attention_of(*block.config);
   const AttentionWeights& w = block.attention;
-  const size_t n = step.count(), q_size = size_t{c.heads} * c.key_size, k_size = size_t{c.kv_heads} * c.key_size;
-  const size_t v_size = size_t{c.kv_heads} * c.value_size, out_size = size_t{c.heads} * c.value_size;
+  const size_t n = step.count(), q_size = size_t{a.heads} * a.key_size, k_size = size_t{a.kv_heads} * a.key_size;
+  const size_t v_size = size_t{a.kv_heads} * a.value_size, out_size = size_t{a.heads} * a.value_size;
   Buffer q(n, q_size), k(n, k_size), v(n, v_size), mixed(n, out_size);
-  Buffer gate(n, c.output_gate == OutputGate::none ? 0 : c.output_gate == OutputGate::per_head ? c.heads : out_size);
+  Buffer gate(n, c.output_gate == OutputGate::none ? 0 : c.output_gate == OutputGate::per_head ? a.heads : out_size);
   if (c.output_gate == OutputGate::in_query) {
     Buffer both(n, 2 * q_size);
     apply(step, x, {{&w.q, both}, {&w.k, k}, {&w.v, v}});
-    for (size_t t = 0; t < n; t++) split_gate(c, both[t], q[t], gate[t]);
+    for (size_t t = 0; t < n; t++) split_gate(a, both[t], q[t], gate[t]);
   } else if (c.output_gate != OutputGate::none) {
     apply(step, x, {{&w.q, q}, {&w.k, k}, {&w.v, v}, {&w.gate, gate}});
   } else {
@@ -132,7 +134,7 @@ void attention(Step& step, const Block& block, Activations& x, Rows out) {
       rows[t].out = mixed[t].data();
     }
   });
-  const AttentionShape shape{c.heads, c.kv_heads, c.key_size, c.value_size, c.attention_scale, c.attention_softcap, w.sinks};
+  const AttentionShape shape{a.heads, a.kv_heads, a.key_size, a.value_size, a.scale, c.attention_softcap, w.sinks};
   attend(shape, rows, step.workers);
   if (gate.cols() == out_size)
     step.workers.run(n, 1, [&](size_t begin, size_t end, size_t) {

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "experts/bank.h"
+
 namespace moiety {
 
 struct Family;
@@ -59,18 +61,42 @@ struct RouterConfig {
   double jitter = 0;            // sparsemixer's epsilon
 };
 
+// Experts whose ids follow each other.
+struct ExpertGroupConfig {
+  ExpertKind kind = ExpertKind::ffn;
+  uint32_t count = 0;
+  uint32_t width = 0;  // of an FFN, or of an attention expert's heads
+};
+
+// An FFN that every row uses; several shared experts of one kind are one that is as wide as they are together.
+struct SharedConfig {
+  ExpertKind kind = ExpertKind::ffn;
+  uint32_t width = 0;
+  bool gate = false;  // its output times sigmoid(gate x)
+};
+
 // A place with a router and a bank of experts.
 struct SiteConfig {
   RouterConfig router;
-  uint32_t experts = 0;        // with weights
-  uint32_t zero_experts = 0;   // ids after these: the output is the input
-  uint32_t width = 0;          // of each expert
-  uint32_t shared_width = 0;   // of the shared expert, all shared experts as one FFN; 0: none
-  bool shared_gate = false;    // shared output times sigmoid(gate x)
+  std::string routing;                    // the pipeline, where the file says it as a text; empty: what `router` says
+  bool has_router = true;                 // weights that score the experts
+  bool route_table = false;               // an expert for each token, for the stage `hash`
+  std::vector<ExpertGroupConfig> groups;  // ids go through them
+  std::vector<SharedConfig> shared;
   bool weight_on_input = false;
   float output_scale = 1;      // times (experts + shared)
   bool output_bias = false;    // added to the combined output
   uint32_t add_after_blocks = 0;  // the output joins the residual this many blocks later
+
+  uint32_t ids() const;
+  uint32_t widest() const;  // width of the widest expert
+};
+
+// Heads of an attention.
+struct AttentionConfig {
+  uint32_t heads = 0, kv_heads = 0, key_size = 0, value_size = 0;  // sizes per head
+  float scale = 0;
+  QkNorm qk_norm = QkNorm::none;
 };
 
 // An entry of the layer schedule: one mixer and what follows it. Most decoder layers are one block, longcat's are two.
@@ -81,7 +107,8 @@ struct BlockConfig {
   Mask mask = Mask::causal;
   uint32_t window = 0;  // positions seen, the token's own among them; or the chunk's length
   int rope = 0;         // index into Config::ropes, -1: none
-  bool qk_norm = true;  // where Config::qk_norm says how
+  bool qk_norm = true;  // where the attention's qk_norm says how
+  std::optional<AttentionConfig> attention;  // of this block's own; otherwise the model's
   bool query_temperature = false;
   uint32_t ffn_width = 0;                    // dense FFN; 0: none
   std::optional<SiteConfig> experts;         // mixture of FFNs
@@ -130,10 +157,24 @@ struct Config {
   bool qkv_bias = false, attention_output_bias = false, ffn_bias = false, expert_bias = false, router_bias = false;
   bool norm_bias = false, head_bias = false, conv_bias = false;
   std::vector<BlockConfig> blocks;
+  AttentionConfig attention_of(const BlockConfig& block) const {
+    return block.attention.value_or(AttentionConfig{heads, kv_heads, key_size, value_size, attention_scale, qk_norm});
+  }
 
   int32_t bos = -1;
   std::vector<int32_t> end_ids;
 };
+
+inline uint32_t SiteConfig::ids() const {
+  uint32_t sum = 0;
+  for (const ExpertGroupConfig& g : groups) sum += g.count;
+  return sum;
+}
+inline uint32_t SiteConfig::widest() const {
+  uint32_t most = 0;
+  for (const ExpertGroupConfig& g : groups) most = most > g.width ? most : g.width;
+  return most;
+}
 
 // The pipeline of a site: "sigmoid | bias | groups(8, 4, rank=sum2) | top_k(8) | renorm | scale(2.5)".
 std::string routing_text(const RouterConfig& router);

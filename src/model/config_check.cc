@@ -45,8 +45,8 @@ void check_numbers(const Config& c, const std::string& origin) {
 
 // A rope is sane if every frequency that comes out of it is a number: that covers a factor, a length or a range of zero, and a
 // theta that some formula takes the logarithm of.
-void check_rope(const Rope& rope, const Config& c, const std::string& origin) {
-  if (rope.size % 2 != 0 || rope.size > c.key_size) throw Error("{}: {} rotating numbers in a head of {}", origin, rope.size, c.key_size);
+void check_rope(const Rope& rope, const std::string& origin) {
+  if (rope.size % 2 != 0) throw Error("{}: {} rotating numbers, which are not pairs", origin, rope.size);
   check_number(origin, "rope theta", rope.theta, 1e-3, 1e30);
   check_number(origin, "the factor of the rope scaling", rope.factor, 1e-9, 1e9);
   check_number(origin, "the attention factor of the rope scaling", rope.attention_factor, 1e-9, 1e9);
@@ -60,10 +60,11 @@ void check_rope(const Rope& rope, const Config& c, const std::string& origin) {
 }
 
 void check_site(const SiteConfig& s, const std::string& origin, uint32_t layer) {
-  const uint64_t ids = uint64_t{s.experts} + s.zero_experts;
+  const uint64_t ids = s.ids();
   check_range(origin, "the number of experts", ids, 1, max_experts);
-  check_range(origin, "the width of an expert", s.width, 1, max_width);
-  check_range(origin, "the width of the shared expert", s.shared_width, 0, max_width);
+  for (const ExpertGroupConfig& g : s.groups)
+    if (is_ffn(g.kind) || g.kind == ExpertKind::attention) check_range(origin, "the width of an expert", g.width, 1, max_width);
+  for (const SharedConfig& shared : s.shared) check_range(origin, "the width of the shared expert", shared.width, 1, max_width);
   if (s.router.top_k < 1 || s.router.top_k > ids)
     throw Error("{}: layer {}: {} experts per token of {} experts", origin, layer, s.router.top_k, ids);
   check_number(origin, "the scale of routing weights", s.router.scale, -1e9, 1e9);
@@ -94,7 +95,7 @@ void check_config(const Config& c, const std::string& origin) {
   if (c.heads % c.kv_heads != 0) throw Error("{}: {} heads do not divide among {} key heads", origin, c.heads, c.kv_heads);
   if (c.rope_key_size > c.key_size) throw Error("{}: the rope part of a head is wider than the head", origin);
   check_numbers(c, origin);
-  for (const Rope& rope : c.ropes) check_rope(rope, c, origin);
+  for (const Rope& rope : c.ropes) check_rope(rope, origin);
   for (const BlockConfig& b : c.blocks) {
     const bool recurrent = b.mixer == Mixer::short_convolution || b.mixer == Mixer::gated_delta || b.mixer == Mixer::kimi_delta;
     if (recurrent) check_range(origin, "the length of the convolution", c.conv_length, 1, 1024);
@@ -107,6 +108,8 @@ void check_config(const Config& c, const std::string& origin) {
         throw Error("{}: {} delta value heads do not divide among {} key heads", origin, c.delta_value_heads, c.delta_key_heads);
     }
     if (b.rope >= static_cast<int>(c.ropes.size())) throw Error("{}: layer {} wants a rope that is not there", origin, b.layer);
+    const uint32_t rotating = b.rope < 0 ? 0 : c.ropes[static_cast<size_t>(b.rope)].size, head = c.attention_of(b).key_size;
+    if (rotating > head) throw Error("{}: {} rotating numbers in a head of {}", origin, rotating, head);
     if (b.mask != Mask::causal) check_range(origin, "the attention window", b.window, 1, 1u << 30);
     if (b.ffn_width == 0 && !b.experts) throw Error("{}: layer {} has neither FFN nor experts", origin, b.layer);
     check_range(origin, "the width of the FFN", b.ffn_width, 0, max_width);

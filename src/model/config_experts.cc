@@ -93,25 +93,27 @@ SiteConfig read_site(const Keys& keys, const Config& c, uint32_t layer) {
   const Family& family = *c.family;
   SiteConfig s;
   s.router = read_router(keys, family, layer);
-  s.experts = expert_count(keys, layer);
-  if (s.experts == 0) throw Error("{}: the number of experts is missing (num_experts, num_local_experts …)", keys.origin());
-  s.zero_experts = keys.count_or({"zero_expert_num"}, 0);
-  if (s.zero_experts && keys.text({"zero_expert_type"}, "identity") != "identity")
+  const uint32_t experts = expert_count(keys, layer), copies = keys.count_or({"zero_expert_num"}, 0);
+  if (experts == 0) throw Error("{}: the number of experts is missing (num_experts, num_local_experts …)", keys.origin());
+  if (uint64_t{experts} + copies > UINT32_MAX) throw Error("{}: {} and {} experts are more than there can be", keys.origin(), experts, copies);
+  if (copies && keys.text({"zero_expert_type"}, "identity") != "identity")
     throw Error("{}: zero_expert_type '{}': only identity is known", keys.origin(), keys.text({"zero_expert_type"}));
-  s.width = keys.inside("ffn_config").count({"ffn_hidden_size"})
-                .value_or(keys.count_or({"moe_intermediate_size", "expert_ffn_hidden_size", "intermediate_size"}, 0, layer));
+  uint32_t width = keys.inside("ffn_config").count({"ffn_hidden_size"})
+                       .value_or(keys.count_or({"moe_intermediate_size", "expert_ffn_hidden_size", "intermediate_size"}, 0, layer));
   if (family.name == "cohere2_moe" || family.name == "llama4_text" || family.name == "hunyuan_v1_moe")
-    s.width = keys.required({"intermediate_size"}, layer);
+    width = keys.required({"intermediate_size"}, layer);
+  s.groups.push_back({ExpertKind::ffn, experts, width});
+  if (copies) s.groups.push_back({ExpertKind::copy, copies, 0});
   const uint32_t shared =
       keys.count_or({"n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert"}, 0, layer);
-  s.shared_width = keys.count_or({"shared_expert_intermediate_size", "shared_intermediate_size"}, shared * s.width);
-  if (family.name == "bailing_hybrid" || family.name == "cohere2_moe") s.shared_width = shared * s.width;
+  uint32_t shared_width = keys.count_or({"shared_expert_intermediate_size", "shared_intermediate_size"}, shared * width);
+  if (family.name == "bailing_hybrid" || family.name == "cohere2_moe") shared_width = shared * width;
   // Transformers always builds one shared expert here; lists of other lengths exist in configurations, not in checkpoints.
-  if (family.name == "hunyuan_v1_moe") s.shared_width = std::max(1u, shared) * s.width;
-  if (family.name == "llama4_text") s.shared_width = s.width;
-  s.shared_gate = s.shared_width && (family.name == "qwen2_moe" || family.name == "qwen3_next");
+  if (family.name == "hunyuan_v1_moe") shared_width = std::max(1u, shared) * width;
+  if (family.name == "llama4_text") shared_width = width;
+  if (shared_width) s.shared.push_back({ExpertKind::ffn, shared_width, family.name == "qwen2_moe" || family.name == "qwen3_next"});
   s.weight_on_input = family.name == "llama4_text";
-  if (family.name == "cohere2_moe" && s.shared_width && keys.text({"shared_expert_combination_strategy"}, "average") == "average")
+  if (family.name == "cohere2_moe" && shared_width && keys.text({"shared_expert_combination_strategy"}, "average") == "average")
     s.output_scale = 0.5f;
   s.output_bias = family.name == "jetmoe";
   return s;

@@ -6,6 +6,7 @@
 #include "model/config_check.h"
 #include "model/config_defaults.h"
 #include "model/config_experts.h"
+#include "model/config_own.h"
 #include "model/family.h"
 #include "model/keys.h"
 #include "model/rope_hf.h"
@@ -234,6 +235,12 @@ Config read_hf_config(const nlohmann::json& file, const nlohmann::json& generati
   c.norm = c.family->norm;
   c.placement = c.family->placement;
   c.qk_norm = c.family->qk_norm;
+  if (name == "moiety") {
+    read_own_config(keys, c);
+    read_ids(keys, outer, Keys(generation, origin), c);
+    check_config(c, origin);
+    return c;
+  }
   read_sizes(keys, c);
   // Where the language model's part is silent, the whole's word on the head counts.
   if (text && !text->contains("tie_word_embeddings")) c.tied_output = outer.flag({"tie_word_embeddings", "tie_embedding"}, c.tied_output);
@@ -313,7 +320,7 @@ Config read_hf_config(const nlohmann::json& file, const nlohmann::json& generati
   if (name == "jetmoe") {
     c.heads = c.kv_heads;  // of each chosen expert
     SiteConfig s = read_site(keys, c, 0);
-    s.width = c.kv_heads * c.key_size;
+    s.groups = {{ExpertKind::attention, s.ids(), c.kv_heads * c.key_size}};
     c.attention_experts = s;
   }
   read_blocks(keys, c);

@@ -20,7 +20,7 @@ MixedModel mixed_model(const Config& c, const ConvertOptions& o) {
   MixedModel m;
   for (const BlockConfig& b : c.blocks) {
     m.layers = std::max(m.layers, b.layer + 1);
-    if (b.experts) m.experts = std::max(m.experts, b.experts->experts);
+    if (b.experts) m.experts = std::max(m.experts, b.experts->groups[0].count);
   }
   // llama.cpp looks at the first layer; one without keys counts as ungrouped.
   const Mixer first = c.blocks[0].mixer;
@@ -94,6 +94,17 @@ class Chooser {
     return o_.rules ? ruled(target, type) : type;
   }
 
+  // The id of a stack's first expert: the stack of a site's second group is called "ffn_up_exps.1.weight".
+  uint32_t first_id(const CanonicalTensor& t) const {
+    const size_t at = t.name.find("_exps.") + 6;
+    const BlockConfig& b = c_.blocks[static_cast<size_t>(t.block)];
+    if (!b.experts) return 0;
+    uint32_t id = 0;
+    const uint64_t group = std::strtoull(t.name.c_str() + at, nullptr, 10);  // "weight": 0
+    for (size_t g = 0; g < std::min<uint64_t>(group, b.experts->groups.size()); g++) id += b.experts->groups[g].count;
+    return id;
+  }
+
   // A GGUF tensor holds one type, so all experts in it must be given the same.
   TensorType ruled(const Target& target, TensorType otherwise) const {
     const CanonicalTensor& t = target.first();
@@ -102,7 +113,7 @@ class Chooser {
     std::optional<TensorType> type;
     size_t line = 0;
     for (size_t i = target.begin(); i < target.end(t); i++) {
-      if (of_experts(target)) matrix.expert = static_cast<uint32_t>(i);
+      if (of_experts(target)) matrix.expert = first_id(t) + static_cast<uint32_t>(i);
       const auto answer = o_.rules->find(matrix);
       const TensorType next = answer ? answer->type : otherwise;
       if (answer) line = answer->line;

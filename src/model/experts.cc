@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "kernels/matmul.h"
 #include "kernels/ops.h"
+#include "model/cheap_expert.h"
 
 namespace moiety {
 namespace {
@@ -22,26 +23,32 @@ void add_bias(const Matrix* bias, Rows y) {
 }
 
 void run_expert(const Step& step, const Site& site, const ExpertView& view, Buffer& input, Buffer& inner, Buffer& output) {
-  if (view.kind == ExpertKind::zero) {
-    for (size_t t = 0; t < input.rows(); t++) std::ranges::copy(input[t], output[t].begin());
+  if (!is_ffn(view.kind)) {
+    const CheapExpert cheap(view, input, step.workers);
+    for (size_t t = 0; t < input.rows(); t++) cheap.output(input[t], t, 0, output[t]);
     return;
   }
-  const Matrix &gate = part(view, PartRole::gate, site), &up = part(view, PartRole::up, site), &down = part(view, PartRole::down, site);
-  inner = Buffer(input.rows(), gate.rows);
-  Buffer upper(input.rows(), up.rows);
+  const Matrix &up = part(view, PartRole::up, site), &down = part(view, PartRole::down, site);
+  inner = Buffer(input.rows(), up.rows);
   Activations x{ConstRows(input)};
-  const MatrixProduct both[] = {{&gate, inner}, {&up, upper}};
-  matmul(both, x, step.workers);
-  add_bias(view.find(PartRole::gate_bias), inner);
-  add_bias(view.find(PartRole::up_bias), upper);
-  for (size_t t = 0; t < inner.rows(); t++) activate(step.model.config, inner[t], upper[t]);
+  if (view.kind == ExpertKind::ffn) {
+    Buffer upper(input.rows(), up.rows);
+    const MatrixProduct both[] = {{&part(view, PartRole::gate, site), inner}, {&up, upper}};
+    matmul(both, x, step.workers);
+    add_bias(view.find(PartRole::gate_bias), inner);
+    add_bias(view.find(PartRole::up_bias), upper);
+    for (size_t t = 0; t < inner.rows(); t++) activate(step.model.config, view.kind, inner[t], upper[t]);
+  } else {
+    matmul(up, x, inner, step.workers);
+    for (size_t t = 0; t < inner.rows(); t++) activate(step.model.config, view.kind, inner[t], {});
+  }
   Activations activated{ConstRows(inner)};
   matmul(down, activated, output, step.workers);
   add_bias(view.find(PartRole::down_bias), output);
 }
 
 // Experts in whatever order they arrive; their outputs wait in a buffer for the sum.
-void run_apart(const Step& step, const Site& site, const Assignment& a, Lease& lease, std::span<const float> shared_weights, Activations& activations,
+void run_apart(const Step& step, const Site& site, const Assignment& a, Lease& lease, ConstRows shared_weights, Activations& activations,
                Rows out) {
   const ConstRows x = activations.floats();
   const size_t d = x.cols;
@@ -61,10 +68,11 @@ void run_apart(const Step& step, const Site& site, const Assignment& a, Lease& l
   }
   for (size_t t = 0; t < x.rows; t++) std::fill_n(out[t], d, 0.0f);
   for (size_t s = 0; s < a.slots.size(); s++) add_scaled({out[a.slots[s].row], d}, outputs[s], weight_input ? 1.0f : a.slots[s].weight);
-  if (!site.shared) return;
-  Buffer shared(x.rows, d);
-  feed_forward(step, site.shared, activations, shared);
-  for (size_t t = 0; t < x.rows; t++) add_scaled({out[t], d}, shared[t], shared_weights[t]);
+  for (size_t i = 0; i < site.shared.size(); i++) {
+    Buffer shared(x.rows, d);
+    feed_forward(step, site.shared[i].ffn, site.shared[i].kind, activations, shared);
+    for (size_t t = 0; t < x.rows; t++) add_scaled({out[t], d}, shared[t], shared_weights[i][t]);
+  }
 }
 
 }  // namespace
@@ -79,7 +87,7 @@ Assignment assign(const Site& site, const RoutingPlan& plan) {
   return out;
 }
 
-void run_experts(const Step& step, const Site& site, const Assignment& assignment, std::span<const float> shared_weights, Activations& x, Rows out) {
+void run_experts(const Step& step, const Site& site, const Assignment& assignment, ConstRows shared_weights, Activations& x, Rows out) {
   const std::unique_ptr<Lease> lease = site.bank->lease(assignment.experts);
   if (lease->all_ready() && !(step.observer && step.observer->watches_experts()) && !site.config->weight_on_input) {
     std::vector<const ExpertView*> views(assignment.experts.size());

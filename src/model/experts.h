@@ -16,15 +16,16 @@ struct Assignment {
 };
 Assignment assign(const Site& site, const RoutingPlan& plan);
 
-// out = each row's experts, weighted and summed in ascending id from +0, then the shared FFN, weighted by `shared_weights` (a row each).
+// out = each row's experts, weighted and summed in ascending id from +0, then the shared FFNs in their order, weighted by
+// `shared_weights` ([shared, rows]).
 //
 // Two ways that give the same bits. Fused: two parallel regions, gate and up with the activation, then down with the weighted sum; no
 // expert's output is ever a tensor. Apart: expert by expert as they arrive, outputs waiting for their turn; it can do what the fused one
 // can't: experts that come late, observers of experts, weights on the input, weights in rows.
-void run_experts(const Step& step, const Site& site, const Assignment& assignment, std::span<const float> shared_weights, Activations& x, Rows out);
+void run_experts(const Step& step, const Site& site, const Assignment& assignment, ConstRows shared_weights, Activations& x, Rows out);
 
 // The fused way; false if something in the way asks for the other.
 bool run_fused(const Step& step, const Site& site, const Assignment& assignment, std::span<const ExpertView* const> views,
-               std::span<const float> shared_weights, Activations& x, Rows out);
+               ConstRows shared_weights, Activations& x, Rows out);
 
 }  // namespace moiety

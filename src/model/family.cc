@@ -16,6 +16,8 @@ const std::vector<Family>& families() {
       {.name = "gemma3_text", .aliases = {"gemma3"}, .dense = true, .gguf = "gemma3", .placement = NormPlacement::sandwich,
        .qk_norm = QkNorm::per_head, .norm_plus_one = true},
       {.name = "olmo2", .dense = true, .gguf = "olmo2", .placement = NormPlacement::post, .qk_norm = QkNorm::whole},
+      // what `moiety train` makes where none of the others fits
+      {.name = "moiety", .gguf = "moiety"},
       // mixtures of experts
       {.name = "mixtral", .gguf = "llama", .gguf_interleaved = true, .renorm = true},
       {.name = "qwen2_moe", .gguf = "qwen2moe"},

@@ -1,13 +1,15 @@
 // A mixture's FFNs in two parallel regions.
 //
-//   1  for 32 inner units of an expert and its rows:   inner = act(gate x) * (up x), in 8 bits where down asks for them
+//   1  for 32 inner units of an expert and its rows:   inner = act(gate x) * (up x) or unit(up x), in 8 bits where down asks for them
 //   2  for 16 outputs and all experts, ascending:      out += weight * (down inner)
 //
 // A worker of the second region owns its outputs, so the order of each sum is that of the experts, whoever computes it.
 #include <algorithm>
+#include <optional>
 
 #include "kernels/panel_product.h"
 #include "kernels/ops.h"
+#include "model/cheap_expert.h"
 #include "model/experts.h"
 
 namespace moiety {
@@ -19,12 +21,14 @@ constexpr size_t units = 32;  // inner units of a task: two panels, one block of
 const float* values_of(const Matrix* bias) { return bias ? reinterpret_cast<const float*>(bias->data) : nullptr; }
 const float* values_of(std::span<const float> bias) { return bias.empty() ? nullptr : bias.data(); }
 
-// An expert or the shared FFN, and the rows it serves. A zero expert has no matrices.
+// An expert or a shared FFN, and the rows it serves. Kinds without a gate have none, those that are no FFN no matrices.
 struct Group {
+  ExpertKind kind = ExpertKind::ffn;
   const Matrix *gate = nullptr, *up = nullptr, *down = nullptr;
   const float *gate_bias = nullptr, *up_bias = nullptr, *down_bias = nullptr;
   std::vector<uint32_t> rows;
   std::vector<float> weights;
+  std::optional<CheapExpert> cheap;
 };
 
 struct Inner {  // [rows of a group, width], in the form that `down` takes
@@ -41,15 +45,22 @@ struct Inner {  // [rows of a group, width], in the form that `down` takes
 bool packed(const Matrix* m) { return m && m->panels; }
 
 bool takes(const Group& g) {
-  return packed(g.gate) && packed(g.up) && packed(g.down) && g.gate->type == g.up->type && g.gate->rows % units == 0 && g.up->rows == g.gate->rows;
+  if (!packed(g.up) || !packed(g.down) || g.up->rows % units != 0) return false;
+  return g.kind != ExpertKind::ffn || (packed(g.gate) && g.gate->type == g.up->type && g.gate->rows == g.up->rows);
 }
 
-std::vector<Group> groups_of(const Assignment& a, std::span<const ExpertView* const> views) {
+std::vector<Group> groups_of(const Assignment& a, std::span<const ExpertView* const> views, ConstRows x, Workers& workers) {
   std::vector<Group> out(views.size());
   for (size_t i = 0; i < views.size(); i++) {
     Group& g = out[i];
     for (const Slot& slot : a.of(i)) g.rows.push_back(slot.row), g.weights.push_back(slot.weight);
-    if (views[i]->kind == ExpertKind::zero) continue;
+    g.kind = views[i]->kind;
+    if (!is_ffn(g.kind)) {
+      Buffer input(g.rows.size(), g.kind == ExpertKind::constant ? x.cols : 0);
+      for (size_t m = 0; m < g.rows.size(); m++) std::copy_n(x[g.rows[m]], input.cols(), input[m].begin());
+      g.cheap.emplace(*views[i], input, workers);
+      continue;
+    }
     g.gate = views[i]->find(PartRole::gate), g.up = views[i]->find(PartRole::up), g.down = views[i]->find(PartRole::down);
     g.gate_bias = values_of(views[i]->find(PartRole::gate_bias)), g.up_bias = values_of(views[i]->find(PartRole::up_bias));
     g.down_bias = values_of(views[i]->find(PartRole::down_bias));
@@ -57,9 +68,12 @@ std::vector<Group> groups_of(const Assignment& a, std::span<const ExpertView* co
   return out;
 }
 
-Group shared_group(const FeedForward& f, std::span<const float> weights) {
+Group shared_group(const SharedExpert& shared, std::span<const float> weights) {
+  const FeedForward& f = shared.ffn;
   Group g;
-  g.gate = &f.gate.weight, g.up = &f.up.weight, g.down = &f.down.weight;
+  g.kind = shared.kind;
+  if (f.gate) g.gate = &f.gate.weight;
+  g.up = &f.up.weight, g.down = &f.down.weight;
   g.gate_bias = values_of(f.gate.bias), g.up_bias = values_of(f.up.bias), g.down_bias = values_of(f.down.bias);
   for (size_t t = 0; t < weights.size(); t++) g.rows.push_back(static_cast<uint32_t>(t));
   g.weights.assign(weights.begin(), weights.end());
@@ -80,8 +94,11 @@ void add_bias(const float* bias, size_t column, float (*out)[panel_rows], size_t
 void compute_inner(const Config& config, const Group& g, Inner& inner, const RowPointers& x, size_t begin, size_t end) {
   static thread_local PanelRoom gate_room, up_room;
   const PanelKernels& kernels = panel_kernels();
-  const PanelKernel multiply = panel_kernel_of(kernels, g.gate->type);
-  const ReadyPanels gates(*g.gate, 2 * begin, 2 * end, gate_room), ups(*g.up, 2 * begin, 2 * end, up_room);
+  const PanelKernel multiply = panel_kernel_of(kernels, g.up->type);
+  const Matrix& first = g.gate ? *g.gate : *g.up;
+  const ReadyPanels gates(first, 2 * begin, 2 * end, gate_room);
+  std::optional<ReadyPanels> ups;
+  if (g.gate) ups.emplace(*g.up, 2 * begin, 2 * end, up_room);
   float gate[tile][panel_rows], up[tile][panel_rows], block[tile][units];
   const void* some[tile];
   for (size_t m = 0, count; m < g.rows.size(); m += count) {
@@ -90,12 +107,12 @@ void compute_inner(const Config& config, const Group& g, Inner& inner, const Row
     for (size_t u = begin; u < end; u++) {
       for (size_t half = 0; half < 2; half++) {
         const size_t panel = 2 * u + half, column = panel * panel_rows;
-        multiply(gates[panel], g.gate->cols, some, count, gate);
-        multiply(ups[panel], g.up->cols, some, count, up);
-        add_bias(g.gate_bias, column, gate, count);
-        add_bias(g.up_bias, column, up, count);
+        multiply(gates[panel], first.cols, some, count, gate);
+        if (ups) multiply((*ups)[panel], g.up->cols, some, count, up);
+        add_bias(g.gate ? g.gate_bias : g.up_bias, column, gate, count);
+        if (ups) add_bias(g.up_bias, column, up, count);
         for (size_t k = 0; k < count; k++) {
-          activate(config, gate[k], up[k]);
+          activate(config, g.kind, gate[k], up[k]);
           std::copy_n(gate[k], panel_rows, block[k] + half * panel_rows);
         }
       }
@@ -130,33 +147,36 @@ void add_outputs(const Group& g, const Inner& inner, size_t begin, size_t end, R
   }
 }
 
-// Of a zero expert: the input itself, columns [begin, end).
-void add_input(const Group& g, ConstRows x, size_t begin, size_t end, Rows out) {
-  for (size_t m = 0; m < g.rows.size(); m++)
-    for (size_t c = begin; c < end; c++) out[g.rows[m]][c] += g.weights[m] * x[g.rows[m]][c];
+// Of an expert that is no FFN, columns [begin, end).
+void add_cheap(const Group& g, ConstRows x, size_t begin, size_t end, Rows out) {
+  std::vector<float> y(end - begin);
+  for (size_t m = 0; m < g.rows.size(); m++) {
+    g.cheap->output({x[g.rows[m]], x.cols}, m, begin, y);
+    add_scaled({out[g.rows[m]] + begin, y.size()}, y, g.weights[m]);
+  }
 }
 
 }  // namespace
 
 bool run_fused(const Step& step, const Site& site, const Assignment& assignment, std::span<const ExpertView* const> views,
-               std::span<const float> shared_weights, Activations& x, Rows out) {
-  std::vector<Group> groups = groups_of(assignment, views);
-  if (site.shared) groups.push_back(shared_group(site.shared, shared_weights));
+               ConstRows shared_weights, Activations& x, Rows out) {
+  std::vector<Group> groups = groups_of(assignment, views, x.floats(), step.workers);
+  for (size_t i = 0; i < site.shared.size(); i++) groups.push_back(shared_group(site.shared[i], {shared_weights[i], shared_weights.cols}));
   for (const Group& g : groups)
-    if ((g.gate || g.down) && !takes(g)) return false;
+    if (is_ffn(g.kind) && !takes(g)) return false;
 
   std::vector<Inner> inner;
-  for (const Group& g : groups) inner.emplace_back(g.down ? g.down->type : TensorType::f32, g.rows.size(), g.gate ? g.gate->rows : 0);
+  for (const Group& g : groups) inner.emplace_back(g.down ? g.down->type : TensorType::f32, g.rows.size(), g.up ? g.up->rows : 0);
   std::vector<Task> tasks;
   const size_t together = x.rows() > 1 ? 4 : 2;
   for (size_t i = 0; i < groups.size(); i++) {
     const Group& g = groups[i];
-    if (!g.gate) continue;
-    const size_t all = g.gate->rows / units, step = std::clamp<size_t>(ReadyPanels::together(*g.gate, g.rows.size()) / 2, 1, together);
+    if (!g.up) continue;
+    const size_t all = g.up->rows / units, step = std::clamp<size_t>(ReadyPanels::together(*g.up, g.rows.size()) / 2, 1, together);
     for (size_t u = 0; u < all; u += step) tasks.push_back({i, u, std::min(all, u + step)});
   }
   std::vector<RowPointers> pointers;
-  for (const Group& g : groups) pointers.emplace_back(g.gate ? g.gate->type : TensorType::f32, x, step.workers);
+  for (const Group& g : groups) pointers.emplace_back(g.up ? g.up->type : TensorType::f32, x, step.workers);
   step.workers.run(tasks.size(), 1, [&](size_t begin, size_t end, size_t) {
     for (size_t i = begin; i < end; i++) {
       const Task& task = tasks[i];
@@ -170,7 +190,8 @@ bool run_fused(const Step& step, const Site& site, const Assignment& assignment,
     for (size_t t = 0; t < out.rows; t++) std::fill(out[t] + first, out[t] + last, 0.0f);
     for (size_t i = 0; i < groups.size(); i++) {
       const Group& g = groups[i];
-      if (!g.down) add_input(g, x.floats(), first, last, out);
+      if (g.kind == ExpertKind::zero) continue;
+      if (g.cheap) add_cheap(g, x.floats(), first, last, out);
       else ReadyPanels::each_part(*g.down, begin, end, g.rows.size(), [&](size_t from, size_t to) { add_outputs(g, inner[i], from, to, out); });
     }
   });

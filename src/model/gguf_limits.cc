@@ -24,7 +24,7 @@ class Limits {
     activation();
     for (const BlockConfig& b : c_.blocks)
       if (b.experts) {
-        routing(b.experts->router, b.experts->experts);
+        routing(b.experts->router, b.experts->groups[0].count);
         break;  // a family has one rule for all layers
       }
     return lines_;
@@ -96,7 +96,7 @@ class Limits {
 }  // namespace
 
 std::vector<std::string> beyond_llama_cpp(const Config& config) {
-  if (!config.family->gguf) return {};
+  if (!config.family->gguf || config.family->name == "moiety") return {};  // llama.cpp does not read these at all
   return Limits(config).lines();
 }
 

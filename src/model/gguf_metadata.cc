@@ -46,7 +46,7 @@ class Writer {
     count("block_count", c_.family->name == "longcat_flash" ? c_.blocks.size() : layers);
     count("context_length", c_.context);
     count("embedding_length", c_.d_model);
-    count("feed_forward_length", one_width || !dense ? moe->experts->width : dense);
+    count("feed_forward_length", one_width || !dense ? moe->experts->widest() : dense);
     count("vocab_size", c_.vocab);
     if (c_.norm == NormKind::layer) real("attention.layer_norm_epsilon", c_.norm_epsilon);
     if (c_.norm == NormKind::rms || family_ == "phimoe") real("attention.layer_norm_rms_epsilon", c_.norm_epsilon);
@@ -135,12 +135,14 @@ class Writer {
     const BlockConfig* b = first_with_experts();
     if (!b) return;
     const SiteConfig& s = *b->experts;
-    count("expert_count", s.experts + (family_ == "longcat_flash" ? 0 : s.zero_experts));
+    count("expert_count", family_ == "longcat_flash" ? s.groups[0].count : s.ids());
     count("expert_used_count", s.router.top_k);
-    count("expert_feed_forward_length", s.width);
-    if (s.shared_width) {
-      count("expert_shared_feed_forward_length", s.shared_width);
-      if (s.shared_width % s.width == 0) count("expert_shared_count", s.shared_width / s.width);
+    const uint32_t width = s.widest();
+    count("expert_feed_forward_length", width);
+    if (!s.shared.empty()) {
+      const uint32_t shared = s.shared[0].width;
+      count("expert_shared_feed_forward_length", shared);
+      if (width && shared % width == 0) count("expert_shared_count", shared / width);
     }
     real("expert_weights_scale", s.router.scale);
     flag("expert_weights_norm", s.router.renorm);

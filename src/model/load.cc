@@ -103,10 +103,13 @@ class Loader {
     return std::make_shared<MemoryBank>(std::move(experts));
   }
 
-  FeedForward feed_forward(const std::string& suffix, const BlockConfig* block, size_t width, bool bias) {
+  FeedForward feed_forward(const std::string& suffix, const BlockConfig* block, size_t width, bool bias, bool gated = true) {
     const size_t d = model_.config.d_model;
-    return {linear("ffn_gate" + suffix, block, width, d, bias), linear("ffn_up" + suffix, block, width, d, bias),
-            linear("ffn_down" + suffix, block, d, width, bias)};
+    FeedForward out;
+    if (gated) out.gate = linear("ffn_gate" + suffix, block, width, d, bias);
+    out.up = linear("ffn_up" + suffix, block, width, d, bias);
+    out.down = linear("ffn_down" + suffix, block, d, width, bias);
+    return out;
   }
 
  private:
@@ -209,8 +212,9 @@ class Loader {
 };
 
 void load_attention(Loader& load, const Config& c, const BlockConfig& b, AttentionWeights& a) {
-  const size_t d = c.d_model, q = size_t{c.heads} * c.key_size * (c.output_gate == OutputGate::in_query ? 2 : 1);
-  const size_t k = size_t{c.kv_heads} * c.key_size, v = size_t{c.kv_heads} * c.value_size, out = size_t{c.heads} * c.value_size;
+  const AttentionConfig own = c.attention_of(b);
+  const size_t d = c.d_model, q = size_t{own.heads} * own.key_size * (c.output_gate == OutputGate::in_query ? 2 : 1);
+  const size_t k = size_t{own.kv_heads} * own.key_size, v = size_t{own.kv_heads} * own.value_size, out = size_t{own.heads} * own.value_size;
   if (b.mixer == Mixer::latent_attention) {
     const size_t nope = c.key_size - c.rope_key_size;
     if (c.q_rank) {
@@ -231,10 +235,10 @@ void load_attention(Loader& load, const Config& c, const BlockConfig& b, Attenti
     a.v = load.linear("attn_v", &b, v, d, c.qkv_bias);
     if (b.mixer == Mixer::expert_attention) return;
     a.q = load.linear("attn_q", &b, q, d, c.qkv_bias);
-    if (c.qk_norm == QkNorm::per_head || c.qk_norm == QkNorm::whole) {
-      const bool whole = c.qk_norm == QkNorm::whole;
-      a.q_norm = load.plain_norm("attn_q_norm", &b, whole ? size_t{c.heads} * c.key_size : c.key_size);
-      a.k_norm = load.plain_norm("attn_k_norm", &b, whole ? k : c.key_size);
+    if (own.qk_norm == QkNorm::per_head || own.qk_norm == QkNorm::whole) {
+      const bool whole = own.qk_norm == QkNorm::whole;
+      a.q_norm = load.plain_norm("attn_q_norm", &b, whole ? size_t{own.heads} * own.key_size : own.key_size);
+      a.k_norm = load.plain_norm("attn_k_norm", &b, whole ? k : own.key_size);
     }
   }
   a.output = load.linear("attn_output", &b, d, out, c.attention_output_bias);
@@ -268,41 +272,54 @@ void load_recurrent(Loader& load, const Config& c, const BlockConfig& b, Recurre
   r.output = load.linear("delta_output", &b, d, values, false);
 }
 
+// Appends a group's experts. Every group but the first has a number in its tensors' names.
+void load_group(Loader& load, const Config& c, const BlockConfig& b, const ExpertGroupConfig& g, size_t number, std::vector<MemoryBank::Expert>& out) {
+  const size_t d = c.d_model;
+  const std::string suffix = group_suffix("_exps", number);
+  for (size_t e = 0; e < g.count; e++) {
+    MemoryBank::Expert& expert = out.emplace_back(MemoryBank::Expert{g.kind, {}});
+    const auto add = [&](PartRole role, const char* name, size_t rows, size_t cols) {
+      expert.parts.push_back({role, load.matrix(name + suffix + ".weight", &b, e, g.count, rows, cols, Order::at_first_use)});
+    };
+    const auto add_bias = [&](PartRole role, const char* name, size_t n) { expert.parts.push_back({role, load.bias_row(name + suffix + ".bias", &b, e, g.count, n)}); };
+    if (g.kind == ExpertKind::attention) {
+      add(PartRole::query, "attn_q", g.width, d);
+      add(PartRole::output, "attn_output", d, g.width);
+    } else if (g.kind == ExpertKind::constant) {
+      add(PartRole::share, "ffn_const", 2, d);
+      add_bias(PartRole::vector, "ffn_const", d);
+    } else if (is_ffn(g.kind)) {
+      if (g.kind == ExpertKind::ffn) add(PartRole::gate, "ffn_gate", g.width, d);
+      add(PartRole::up, "ffn_up", g.width, d);
+      add(PartRole::down, "ffn_down", d, g.width);
+      if (!c.expert_bias) continue;
+      add_bias(PartRole::gate_bias, "ffn_gate", g.width);
+      add_bias(PartRole::up_bias, "ffn_up", g.width);
+      add_bias(PartRole::down_bias, "ffn_down", d);
+    }
+  }
+}
+
 std::unique_ptr<Site> load_site(Loader& load, const Config& c, const BlockConfig& b, const SiteConfig& s, bool attention) {
   auto site = std::make_unique<Site>();
   const size_t block = static_cast<size_t>(&b - c.blocks.data());
-  const size_t ids = size_t{s.experts} + s.zero_experts, d = c.d_model;
+  const size_t ids = s.ids(), d = c.d_model;
   site->layer = b.layer;
   site->name = fmt::format("blk.{}.{}", block, attention ? "attn" : "ffn");
   site->config = &s;
-  site->routing = routing_text(s.router);
-  site->router = load.linear(attention ? "attn_gate_inp" : "ffn_gate_inp", &b, ids, d, c.router_bias);
+  site->routing = s.routing.empty() ? routing_text(s.router) : s.routing;
+  if (s.has_router) site->router = load.linear(attention ? "attn_gate_inp" : "ffn_gate_inp", &b, ids, d, c.router_bias);
   if (s.router.choice_bias) site->choice_bias = load.vector("exp_probs_b.bias", &b, ids);
-  std::vector<MemoryBank::Expert> experts(ids);
-  auto add = [&](size_t e, PartRole role, const char* name, size_t rows, size_t cols) {
-    experts[e].parts.push_back({role, load.matrix(name, &b, e, s.experts, rows, cols, Order::at_first_use)});
-  };
-  for (size_t e = 0; e < ids; e++) {
-    if (e >= s.experts) {
-      experts[e].kind = ExpertKind::zero;
-    } else if (attention) {
-      experts[e].kind = ExpertKind::attention;
-      add(e, PartRole::query, "attn_q_exps.weight", s.width, d);
-      add(e, PartRole::output, "attn_output_exps.weight", d, s.width);
-    } else {
-      add(e, PartRole::gate, "ffn_gate_exps.weight", s.width, d);
-      add(e, PartRole::up, "ffn_up_exps.weight", s.width, d);
-      add(e, PartRole::down, "ffn_down_exps.weight", d, s.width);
-      if (c.expert_bias) {
-        experts[e].parts.push_back({PartRole::gate_bias, load.bias_row("ffn_gate_exps.bias", &b, e, s.experts, s.width)});
-        experts[e].parts.push_back({PartRole::up_bias, load.bias_row("ffn_up_exps.bias", &b, e, s.experts, s.width)});
-        experts[e].parts.push_back({PartRole::down_bias, load.bias_row("ffn_down_exps.bias", &b, e, s.experts, d)});
-      }
-    }
-  }
+  if (s.route_table) site->route_table = load.vector("ffn_route_table", &b, c.vocab);
+  std::vector<MemoryBank::Expert> experts;
+  for (size_t g = 0; g < s.groups.size(); g++) load_group(load, c, b, s.groups[g], g, experts);
   site->bank = load.bank(std::move(experts));
-  if (s.shared_width && !attention) site->shared = load.feed_forward("_shexp", &b, s.shared_width, c.ffn_bias);
-  if (s.shared_gate) site->shared_gate = load.linear("ffn_gate_inp_shexp", &b, 1, d, false);
+  for (size_t i = 0; i < s.shared.size() && !attention; i++) {
+    const SharedConfig& shared = s.shared[i];
+    const std::string suffix = group_suffix("_shexp", i);
+    site->shared.push_back({shared.kind, load.feed_forward(suffix, &b, shared.width, c.ffn_bias, shared.kind == ExpertKind::ffn), {}});
+    if (shared.gate) site->shared.back().gate = load.linear("ffn_gate_inp" + suffix, &b, 1, d, false);
+  }
   if (s.output_bias) site->output_bias = load.vector(attention ? "attn_exps_output.bias" : "ffn_exps_output.bias", &b, d);
   return site;
 }

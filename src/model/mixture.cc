@@ -21,7 +21,11 @@ float activation(const Config& c, float x) {
 }
 
 // The common ones a vector at a time.
-void activate(const Config& c, std::span<float> gate, std::span<const float> up) {
+void activate(const Config& c, ExpertKind kind, std::span<float> gate, std::span<const float> up) {
+  if (kind != ExpertKind::ffn) {
+    for (float& x : gate) x = kind == ExpertKind::gelu ? gelu(x) : std::max(x, 0.0f);
+    return;
+  }
   switch (c.activation) {
     case Activation::silu: return gated_silu(gate, up);
     case Activation::gelu_tanh: return gated_gelu_tanh(gate, up);
@@ -31,13 +35,15 @@ void activate(const Config& c, std::span<float> gate, std::span<const float> up)
   }
 }
 
-void feed_forward(const Step& step, const FeedForward& ffn, Activations& x, Rows out) {
-  Buffer gate(x.rows(), ffn.gate.weight.rows), up(x.rows(), ffn.up.weight.rows);
-  apply(step, x, {{&ffn.gate, gate}, {&ffn.up, up}});
-  step.workers.run(x.rows(), std::max<size_t>(1, 4096 / gate.cols()), [&](size_t begin, size_t end, size_t) {
-    for (size_t t = begin; t < end; t++) activate(step.model.config, gate[t], up[t]);
+void feed_forward(const Step& step, const FeedForward& ffn, ExpertKind kind, Activations& x, Rows out) {
+  const bool gated = static_cast<bool>(ffn.gate);
+  Buffer inner(x.rows(), ffn.up.weight.rows), up(gated ? x.rows() : 0, ffn.up.weight.rows);
+  if (gated) apply(step, x, {{&ffn.gate, inner}, {&ffn.up, up}});
+  else apply(step, x, {{&ffn.up, inner}});
+  step.workers.run(x.rows(), std::max<size_t>(1, 4096 / inner.cols()), [&](size_t begin, size_t end, size_t) {
+    for (size_t t = begin; t < end; t++) activate(step.model.config, kind, inner[t], gated ? up[t] : std::span<float>());
   });
-  apply(step, ffn.down, gate, out);
+  apply(step, ffn.down, inner, out);
 }
 
 RoutingPlan route(Step& step, const Site& site, Activations& input) {
@@ -115,11 +121,13 @@ Slots slots_of(const Site& site, const RoutingPlan& plan) {
 
 void mixture(Step& step, const Site& site, Activations& x, Rows out) {
   const RoutingPlan plan = route(step, site, x);
-  std::vector<float> shared_weights(site.shared ? x.rows() : 0, 1.0f);
-  if (site.shared_gate) {
+  Buffer shared_weights(site.shared.size(), x.rows());
+  for (size_t i = 0; i < site.shared.size(); i++) {
+    std::ranges::fill(shared_weights[i], 1.0f);
+    if (!site.shared[i].gate) continue;
     Buffer gate(x.rows(), 1);
-    apply(step, x, {{&site.shared_gate, gate}});
-    for (size_t t = 0; t < x.rows(); t++) shared_weights[t] = sigmoid(gate[t][0]);
+    apply(step, x, {{&site.shared[i].gate, gate}});
+    for (size_t t = 0; t < x.rows(); t++) shared_weights[i][t] = sigmoid(gate[t][0]);
   }
   run_experts(step, site, assign(site, plan), shared_weights, x, out);
   if (site.config->output_scale != 1) each_row(step, x.rows(), [&](size_t t) { scale({out[t], out.cols}, site.config->output_scale); });

@@ -54,6 +54,9 @@ struct TensorName {
 std::vector<TensorName> hf_names(const Config& config);
 std::vector<TensorName> gguf_names(const Config& config);
 
+// Between a tensor's name and ".weight", of a site's banks: "_exps" of the first group, "_exps.1" of the second.
+std::string group_suffix(std::string_view bank, size_t group);
+
 // "blk.3.attn_q.weight" for a block, the bare name for the model's own tensors. Blocks are entries of the schedule.
 std::string canonical_name(std::string_view name, int block);
 

@@ -6,6 +6,8 @@
 //   attn_post_norm, ffn_post_norm    norms after the mixer and after the FFN
 //   delta_{q,k,v,gate,beta,decay}    delta nets' projections; delta_conv [channels, taps] of q, k, v; delta_decay_rate = -exp(A_log)
 //   attn_{q,output}_exps             projections of attention experts; {attn,ffn}_exps_output.bias joins the combined output
+#include <algorithm>
+
 #include "model/family.h"
 #include "model/names.h"
 
@@ -85,6 +87,26 @@ std::vector<TensorName> other_layouts() {
                     {"ffn_down_exps.weight", BLK "ffn_down.{e}.weight"}});
 }
 
+// Moiety's own family: what a site may have, group by group.
+std::vector<TensorName> own_rows(const Config& config) {
+  std::vector<TensorName> names;
+  size_t groups = 0, shared = 0;
+  for (const BlockConfig& b : config.blocks)
+    if (b.experts) groups = std::max(groups, b.experts->groups.size()), shared = std::max(shared, b.experts->shared.size());
+  const auto add = [&](const std::string& name) { names.push_back({name, BLK + name}); };
+  add("ffn_route_table");
+  add("ffn_const_exps.weight");
+  add("ffn_const_exps.bias");
+  for (size_t g = 1; g < groups; g++) {
+    const std::string suffix = group_suffix("_exps", g);
+    for (const char* part : {"ffn_gate", "ffn_up", "ffn_down", "ffn_const"}) add(part + suffix + ".weight");
+    add("ffn_const" + suffix + ".bias");
+  }
+  for (size_t i = 1; i < shared; i++)
+    for (const char* part : {"ffn_gate", "ffn_up", "ffn_down", "ffn_gate_inp"}) add(part + group_suffix("_shexp", i) + ".weight");
+  return names;
+}
+
 }  // namespace
 
 std::vector<TensorName> gguf_names(const Config& config) {
@@ -99,7 +121,8 @@ std::vector<TensorName> gguf_names(const Config& config) {
   names.push_back({.canonical = "ffn_gate_inp_shexp.weight", .stored = BLK "ffn_gate_inp_shexp.weight", .extents = Extents::flat});
   for (const char* name : {"token_embd.weight", "output_norm.weight", "output_norm.bias", "output.weight", "output.bias"})
     names.push_back({name, name});
-  for (TensorName& name : other_layouts()) names.push_back(std::move(name));
+  if (config.family->name == "moiety") std::ranges::move(own_rows(config), std::back_inserter(names));
+  else std::ranges::move(other_layouts(), std::back_inserter(names));
   return names;
 }
 

@@ -299,6 +299,7 @@ bool shifted_norm(const std::string& canonical) {
 }  // namespace
 
 std::vector<TensorName> hf_names(const Config& config) {
+  if (config.family->name == "moiety") return gguf_names(config);  // one set of names, whatever the file
   Names names = family_names(config.family->name);
   names.insert(names.end(), common.begin(), common.end());
   if (config.family->norm_plus_one)

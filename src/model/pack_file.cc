@@ -31,12 +31,14 @@ struct Record {
   std::vector<size_t> parts;
 };
 
-// What belongs together: an expert, or a tensor. "blk.3.ffn_up_exps.weight" of expert 5 lies in "blk.3.ffn.expert.5".
+// What belongs together: an expert, or a tensor. "blk.3.ffn_up_exps.weight" of expert 5 lies in "blk.3.ffn.expert.5", the fifth of "ffn_up_exps.1.weight"
+// in "blk.3.ffn.expert.1.5".
 std::string record_of(const LoadedTensor& t) {
   const size_t experts = t.name.find("_exps.");
   if (experts == std::string::npos) return t.name;
   const size_t dot = t.name.rfind('.', experts);
-  return fmt::format("{}.{}.expert.{}", t.name.substr(0, dot), t.name.substr(dot + 1, t.name.find('_', dot) - dot - 1), t.element);
+  const std::string rest = t.name.substr(experts + 6), group = std::isdigit(static_cast<unsigned char>(rest[0])) ? rest.substr(0, rest.find('.') + 1) : "";
+  return fmt::format("{}.{}.expert.{}{}", t.name.substr(0, dot), t.name.substr(dot + 1, t.name.find('_', dot) - dot - 1), group, t.element);
 }
 
 // As the source says it; its values that only the checkpoint knew are written out.

@@ -205,7 +205,7 @@ std::vector<TensorType> mixed_types(const TypeMix& mix, const MixedModel& model,
 
 bool takes_mixed_type(std::string_view tensor) {
   if (!tensor.ends_with("weight")) return false;
-  for (std::string_view exact : {"_norm.weight", "ffn_gate_inp", "attn_gate_inp", "ssm_conv1d", "shortconv.conv.weight", "delta_conv"})
+  for (std::string_view exact : {"_norm.weight", "ffn_gate_inp", "attn_gate_inp", "ffn_const", "ssm_conv1d", "shortconv.conv.weight", "delta_conv"})
     if (tensor.find(exact) != tensor.npos) return false;
   return true;
 }

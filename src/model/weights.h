@@ -30,18 +30,25 @@ struct FeedForward {  // down(act(gate x) * up x)
   explicit operator bool() const { return static_cast<bool>(down); }
 };
 
+// An FFN that every row uses.
+struct SharedExpert {
+  ExpertKind kind;
+  FeedForward ffn;  // without `gate` where the kind has none
+  Linear gate;      // [1, d_model], or none: the output's weight is sigmoid(gate x)
+};
+
 // A place with a router and a bank.
 struct Site {
   uint32_t index = 0;  // among the model's sites
   uint32_t layer = 0;  // decoder layer
   std::string name;    // "blk.3.ffn", "blk.3.attn"
   const SiteConfig* config = nullptr;
-  Linear router;                       // [experts + zero experts, d_model]
-  std::span<const float> choice_bias;  // [experts + zero experts] or empty
+  Linear router;                       // [ids, d_model]; or none
+  std::span<const float> choice_bias;  // [ids] or empty
+  std::span<const float> route_table;  // [vocab] an expert for each token, or empty
   std::shared_ptr<ExpertBank> bank;
   std::string routing;  // the model's own text
-  FeedForward shared;
-  Linear shared_gate;                 // [1, d_model]
+  std::vector<SharedExpert> shared;
   std::span<const float> output_bias; // [d_model], added once to the combined output; or empty
 };
 

@@ -90,7 +90,7 @@ TEST_F(Balances, SwitchAux) {
   });
 }
 
-// Jin et al. 2024, "MoE++", eq. 7.
+// Jin et al. 2024, "MoE++", the heterogeneous load balance loss.
 TEST_F(Balances, SwitchAuxOfCheapExperts) {
   computing_ = {true, true, false, true, false, true};
   check("switch_aux(0.3, 0.25)", [&](const SiteRecord& s) {

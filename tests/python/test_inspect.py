@@ -60,7 +60,7 @@ def test_parameters_are_those_of_the_file(moiety, name):
     dtype = next(dtype for n, (_, dtype) in stored.items() if ROUTED.search(n))
     for e in d["experts"]:
         assert e["layer"] in d["moe_layers"] and e["types"] == {dtype: experts} and e["kinds"]["ffn"] == experts
-        assert e["count"] == experts + e["kinds"].get("zero", 0) == sum(e["kinds"].values())
+        assert e["count"] == experts + e["kinds"].get("copy", 0) == sum(e["kinds"].values())
         assert set(e) == {"layer", "site", "count", "kinds", "widths", "types", "bytes"}
 
 
