@@ -16,7 +16,7 @@ at::Tensor row_weights(const ExpertSlots& slots, const at::Tensor& weight) {
       const auto after = std::ranges::upper_bound(slots.first_of_expert, slots.slot_of[i]);
       place.data_ptr<int64_t>()[i] = static_cast<int64_t>(r) * experts + (after - slots.first_of_expert.begin() - 1);
     }
-  return at::index_add(at::zeros({rows * experts}, weight.options()), 0, place, weight).view({rows, experts});
+  return at::index_add(at::zeros({rows * experts}, weight.options()), 0, place.to(weight.device()), weight).view({rows, experts});
 }
 
 }  // namespace moiety
