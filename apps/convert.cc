@@ -24,8 +24,7 @@ void warn(const std::string& warning, bool quiet) {
 // What stands beside the weights of a Hugging Face directory.
 void add_companions(const Checkpoint& in, const std::filesystem::path& out, bool quiet) {
   if (in.is_gguf()) return warn(write_tokenizer(in.gguf()->metadata(), out), quiet);
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "generation_config.json", "chat_template.jinja"})
-    if (std::filesystem::exists(in.path() / name)) std::filesystem::copy_file(in.path() / name, out / name);
+  copy_companions(in.path(), out);
 }
 
 ConvertOptions prepare(const Options& o, Checkpoint& in, bool quiet) {

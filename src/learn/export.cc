@@ -9,6 +9,7 @@
 #include "formats/hf_directory.h"
 #include "formats/safetensors.h"
 #include "learn/facts.h"
+#include "learn/pieces.h"
 #include "model/config_export.h"
 #include "model/config_hf.h"
 #include "model/names.h"
@@ -66,33 +67,12 @@ Described described(const PartFacts& facts) {
   return own(fmt::format("no family that it knows routes by '{}' with qk_norm = {}", facts.routing, facts.qk_norm));
 }
 
-// A matrix of the family's checkpoint: rows of a parameter.
-struct Piece {
-  std::string canonical;  // without "blk.N."
-  size_t first, apart;    // numbers from the parameter's begin, and from one expert to the next
-  size_t experts;         // 0: no stack
-  std::vector<uint64_t> shape;
-};
-
-std::vector<Piece> pieces_of(const Parameter& p) {
-  const size_t dot = p.name.starts_with("blk.") ? p.name.find('.', 4) + 1 : 0;
-  const std::string name = p.name.substr(dot);
-  if (p.shape.size() < 3) return {{name, 0, 0, 0, {p.shape.begin(), p.shape.end()}}};
-  const bool stack = name.find("_exps.") != std::string::npos;
-  const uint64_t experts = static_cast<uint64_t>(p.shape[0]), rows = static_cast<uint64_t>(p.shape[1]), cols = static_cast<uint64_t>(p.shape[2]);
-  const auto piece = [&](std::string canonical, size_t first, uint64_t count) { return Piece{std::move(canonical), first, rows * cols, stack ? experts : 0, {count, cols}}; };
-  constexpr std::string_view both = "ffn_gate_up";
-  if (!name.starts_with(both)) return {piece(name, 0, rows)};
-  const std::string rest = name.substr(both.size());  // "_exps.weight", "_shexp.1.weight", ".weight"
-  return {piece("ffn_gate" + rest, 0, rows / 2), piece("ffn_up" + rest, rows / 2 * cols, rows / 2)};
-}
-
 // The tensors of the family's checkpoint, by its names.
 class Plan {
  public:
   explicit Plan(const Config& config) : names_(hf_names(config)) {}
 
-  void add(const std::string& owner, const Piece& piece, const float* numbers) {
+  void add(const std::string& owner, const ParameterPiece& piece, const float* numbers) {
     const TensorName& row = row_of(owner, piece.canonical);
     if (piece.experts && row.stored.find("{e}") != std::string::npos) {
       for (size_t e = 0; e < piece.experts; e++) add(stored_name(row, owner, e), piece.shape, {numbers + piece.first + e * piece.apart});
@@ -148,14 +128,20 @@ void write_text(const fs::path& path, const std::string& text) {
 
 std::string beyond_transformers(const LanguageModel& model) { return described(model.facts()).beyond; }
 
+void export_tokenizer(const fs::path& file, const DataTokenizer& tokenizer, int64_t context, const fs::path& directory) {
+  write_text(directory / "tokenizer.json", read_text_file(file));
+  const std::string end = tokenizer.tokenizer->bytes_of(tokenizer.separator.front());
+  write_text(directory / "tokenizer_config.json",
+             nlohmann::json{{"tokenizer_class", "PreTrainedTokenizerFast"}, {"eos_token", end}, {"model_max_length", context}}.dump(2) + "\n");
+}
+
 void export_model(LanguageModel& model, Arena& arena, const fs::path& tokenizer_file, const DataTokenizer& tokenizer, const fs::path& directory) {
   auto [json, config, beyond] = described(model.facts());
-  const int32_t end = tokenizer.separator.front();
-  json["eos_token_id"] = end;
+  json["eos_token_id"] = tokenizer.separator.front();
   json["bos_token_id"] = tokenizer.separator.back();
   Plan plan(config);
   for (const Parameter& p : arena.parameters())
-    for (const Piece& piece : pieces_of(p)) plan.add(p.name, piece, arena.values() + p.at);
+    for (const ParameterPiece& piece : pieces_of(p)) plan.add(p.name, piece, arena.values() + p.at);
   for (const auto& [name, numbers] : model.buffers()) {
     const std::string canonical = name.substr(name.find('.', 4) + 1);
     const auto& site = config.blocks[std::strtoul(name.c_str() + 4, nullptr, 10)].experts;
@@ -165,10 +151,7 @@ void export_model(LanguageModel& model, Arena& arena, const fs::path& tokenizer_
   AtomicDirectory out(directory, is_model_file);
   write_safetensors(out.path(), plan.tensors());
   write_text(out.path() / "config.json", exported_config(json, config, TensorType::f32).dump(2) + "\n");
-  write_text(out.path() / "tokenizer.json", read_text_file(tokenizer_file));
-  const std::string end_text = tokenizer.tokenizer->bytes_of(end);
-  write_text(out.path() / "tokenizer_config.json",
-             nlohmann::json{{"tokenizer_class", "PreTrainedTokenizerFast"}, {"eos_token", end_text}, {"model_max_length", model.context()}}.dump(2) + "\n");
+  export_tokenizer(tokenizer_file, tokenizer, model.context(), out.path());
   out.commit();
 }
 

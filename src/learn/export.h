@@ -13,4 +13,7 @@ std::string beyond_transformers(const LanguageModel& model);
 
 void export_model(LanguageModel& model, Arena& arena, const std::filesystem::path& tokenizer_file, const DataTokenizer& tokenizer, const std::filesystem::path& directory);
 
+// The files of a tokenizer beside a model: tokenizer.json as it is, and the token that ends a text.
+void export_tokenizer(const std::filesystem::path& file, const DataTokenizer& tokenizer, int64_t context, const std::filesystem::path& directory);
+
 }  // namespace moiety

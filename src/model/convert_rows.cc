@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "formats/codec.h"
+#include "model/rope.h"
 
 namespace moiety {
 namespace {
@@ -107,7 +108,7 @@ size_t RowWriter::source_row(const CanonicalTensor& t, size_t r) const {
                          t.name.starts_with("attn_k_norm.") || t.name == "attn_q_exps.weight";
   if (!head_rows) return r;
   const size_t size = c_.ropes[0].size, half = size / 2, head = r / c_.key_size * c_.key_size, i = r % c_.key_size;
-  return i >= size ? r : head + paired(i, half);
+  return i >= size ? r : head + other_pair_order(i, half, interleaved_);
 }
 
 // Latent attention rotates the end of each query, and of the latent rows.
@@ -115,13 +116,7 @@ size_t RowWriter::source_latent_row(const CanonicalTensor& t, size_t r) const {
   const bool query = t.name.starts_with("attn_q_b.") || t.name.starts_with("attn_q."), latent = t.name.starts_with("attn_kv_a_mqa.");
   const size_t plain = query ? c_.key_size - c_.rope_key_size : c_.kv_rank, group = plain + c_.rope_key_size;
   if ((!query && !latent) || r % group < plain) return r;
-  return r - r % group + plain + paired(r % group - plain, c_.rope_key_size / 2);
-}
-
-// Number i of the target's pairs stands there in the source's order.
-size_t RowWriter::paired(size_t i, size_t half) const {
-  if (interleaved_) return i % 2 == 0 ? i / 2 : half + i / 2;
-  return i < half ? 2 * i : 2 * (i - half) + 1;
+  return r - r % group + plain + other_pair_order(r % group - plain, c_.rope_key_size / 2, interleaved_);
 }
 
 }  // namespace moiety

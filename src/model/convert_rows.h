@@ -32,7 +32,6 @@ class RowWriter {
   void put_row(const Target& target, const Matrix& matrix, size_t row, std::vector<float>& numbers) const;
   size_t source_row(const CanonicalTensor& tensor, size_t row) const;
   size_t source_latent_row(const CanonicalTensor& tensor, size_t row) const;
-  size_t paired(size_t i, size_t half) const;
 
   Checkpoint& in_;
   const Config& c_;

@@ -48,8 +48,9 @@ class Chooser {
   TensorType choose(const Target& target, size_t at) {
     const TensorType stored = source_.type(target.first(), target.begin());
     if (stays_exact(target)) {
-      // Hugging Face keeps one type for a whole model where nothing else is asked.
-      const bool as_stored = o_.to_hf && !in_blocks(stored) && (!o_.type || o_.type->base == stored || !target.first().vector);
+      // Hugging Face keeps one type for a whole model where nothing else is asked. Numbers that are changed keep theirs.
+      const bool as_stored = o_.to_hf && !in_blocks(stored) && !source_.edits(target.first(), target.begin()) &&
+                             (!o_.type || o_.type->base == stored || !target.first().vector);
       return as_stored ? stored : TensorType::f32;
     }
     const TensorType asked = asked_type(target, at, stored);

@@ -76,6 +76,11 @@ RopeFrequencies rope_frequencies(const Rope& r, uint32_t length_class) {
   return f;
 }
 
+size_t other_pair_order(size_t i, size_t half, bool to_interleaved) {
+  if (to_interleaved) return i % 2 == 0 ? i / 2 : half + i / 2;
+  return i < half ? 2 * i : 2 * (i - half) + 1;
+}
+
 void rope_row(const RopeFrequencies& f, uint32_t position, std::span<float> cosines, std::span<float> sines) {
   for (size_t i = 0; i < f.inverse.size(); i++) {
     const float angle = static_cast<float>(position) * f.inverse[i];

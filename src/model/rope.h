@@ -23,4 +23,8 @@ RopeFrequencies rope_frequencies(const Rope& rope, uint32_t length_class);
 // cosines, sines: [size / 2]
 void rope_row(const RopeFrequencies& frequencies, uint32_t position, std::span<float> cosines, std::span<float> sines);
 
+// Where number i of a head's rotated ones stands in the other order of pairs: `to_interleaved`, i counts in (2i, 2i + 1) and the answer in
+// (i, i + half), else the other way.
+size_t other_pair_order(size_t i, size_t half, bool to_interleaved);
+
 }  // namespace moiety

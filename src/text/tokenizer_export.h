@@ -29,6 +29,9 @@ void copy_tokenizer(const Metadata& from, Metadata& to);
 // Writes tokenizer.json and tokenizer_config.json; returns a warning if the file has no tokenizer to write.
 std::string write_tokenizer(const Metadata& metadata, const std::filesystem::path& directory);
 
+// What stands beside the weights of a Hugging Face directory: its tokenizer with special tokens and chat template, its defaults for generation.
+void copy_companions(const std::filesystem::path& from, const std::filesystem::path& to);
+
 // tokenizer.json as it was before export_tokenizer(); nothing without moiety.tokenizer.json.
 std::optional<TokenizerFile> exported_file(const Metadata& metadata);
 // The same for a GGUF file by others: what its keys say.

@@ -225,6 +225,11 @@ TokenizerFile file_from_gguf(const Metadata& m) {
   return file;
 }
 
+void copy_companions(const std::filesystem::path& from, const std::filesystem::path& to) {
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "generation_config.json", "chat_template.jinja"})
+    if (std::filesystem::exists(from / name)) std::filesystem::copy_file(from / name, to / name);
+}
+
 std::string write_tokenizer(const Metadata& m, const std::filesystem::path& directory) {
   const std::string model = m.string("tokenizer.ggml.model").value_or("none");
   if (model == "none" || model == "no_vocab") return "the file has no tokenizer: none was written, so give token ids instead of text";
