@@ -5,8 +5,6 @@
 #include <ATen/ops/from_blob.h>
 #include <xxhash.h>
 
-#include <algorithm>
-
 #include "base/error.h"
 #include "base/random.h"
 
@@ -35,7 +33,7 @@ void Arena::finish(uint64_t seed, Workers& workers, std::optional<at::Device> el
   if (elsewhere) copy_ = at::empty({static_cast<int64_t>(size_)}, at::TensorOptions(at::kFloat).device(*elsewhere));
   for (Parameter& p : parameters_) {
     p.value = elsewhere ? copy_.narrow(0, static_cast<int64_t>(p.at), static_cast<int64_t>(p.count)).view(p.shape) : at::from_blob(values_.data() + p.at, p.shape, at::kFloat);
-    p.value.set_requires_grad(!p.frozen);
+    p.value.set_requires_grad(!p.frozen());
     const uint64_t place = XXH3_64bits(p.name.data(), p.name.size());
     workers.run(p.count, 4096, [&](size_t begin, size_t end, size_t) {
       for (size_t i = begin; i < end; i++) {

@@ -4,6 +4,7 @@
 // the graph nothing: no gradient is ever copied. On another device the graph works on a copy of the values, and its gradients come back: the
 // optimiser is here in both cases.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -19,15 +20,23 @@ struct Initial {
   float mean = 0, deviation = 0;
 };
 
+// How numbers move.
+struct Motion {
+  float rate = 1, decay = 1;  // multiply the optimiser's
+  bool frozen = false;
+  bool operator==(const Motion&) const = default;
+};
+
 struct Parameter {
   std::string name;  // GGUF's, "blk.3.ffn_gate_up_exps.weight"
   std::vector<int64_t> shape;
   Initial initial;
   size_t at = 0, count = 0;  // its numbers in the arrays
   at::Tensor value;              // once all are declared: a view, or its like on another device
-  float rate = 1, decay = 1;  // multiply the optimiser's
-  bool frozen = false;
+  std::vector<Motion> motion = {{}};  // of all of it, or one for each expert of a stack, which is its first axis
   bool has_gradient = false;  // in this step
+
+  bool frozen() const { return std::ranges::all_of(motion, &Motion::frozen); }
 };
 
 class Arena {
@@ -45,6 +54,9 @@ class Arena {
   float* gradients() { return gradients_.data(); }
   float* means() { return means_.data(); }
   float* squares() { return squares_.data(); }
+  // The average of the weights (learn/average.h), from what they are now on; null before.
+  void keep_average() { averages_ = values_; }
+  float* averages() { return averages_.empty() ? nullptr : averages_.data(); }
 
   // Where the gradient of a tensor goes; `add` where something stands there already. None if it is not a parameter.
   struct Place {
@@ -61,7 +73,7 @@ class Arena {
  private:
   std::vector<Parameter> parameters_;
   size_t size_ = 0;
-  Floats values_, gradients_, means_, squares_;
+  Floats values_, gradients_, means_, squares_, averages_;
   at::Tensor copy_;  // [size] of the values on another device, or undefined
 };
 

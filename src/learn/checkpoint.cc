@@ -29,6 +29,7 @@ std::vector<Array> arrays_of(Arena& arena, const Buffers& buffers) {
     out.push_back({p.name, shape, arena.values() + p.at, p.count});
     out.push_back({p.name + ".m", shape, arena.means() + p.at, p.count});
     out.push_back({p.name + ".v", shape, arena.squares() + p.at, p.count});
+    if (arena.averages()) out.push_back({p.name + ".ema", shape, arena.averages() + p.at, p.count});
   }
   for (const auto& [name, numbers] : buffers) out.push_back({name, {numbers.size()}, numbers.data(), numbers.size()});
   return out;

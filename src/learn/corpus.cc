@@ -24,9 +24,9 @@ std::vector<fs::path> files_of(const Table& t, std::string_view key, const fs::p
 
 }  // namespace
 
-CorpusPlan CorpusPlan::read(const Table& t, const fs::path& folder) {
+CorpusPlan CorpusPlan::read(const Table& t, const fs::path& folder, const fs::path& tokenizer) {
   CorpusPlan out;
-  out.tokenizer = folder / t.text("tokenizer");
+  out.tokenizer = !tokenizer.empty() && !t.has("tokenizer") ? tokenizer : folder / t.text("tokenizer");
   if (!fs::exists(out.tokenizer)) t.wrong("tokenizer", fmt::format("there is no file {}", out.tokenizer.string()));
   out.validation = t.number("validation", 0.02);
   if (out.validation < 0 || out.validation >= 1) t.wrong("validation", "a share in [0, 1) is expected");

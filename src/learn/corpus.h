@@ -36,7 +36,8 @@ struct CorpusPlan {
   double validation = 0;
   uint64_t evaluation_bytes = 0;  // of each domain, at most
 
-  static CorpusPlan read(const Table& table, const std::filesystem::path& folder);
+  // `tokenizer`: where the table names none; empty: it has to.
+  static CorpusPlan read(const Table& table, const std::filesystem::path& folder, const std::filesystem::path& tokenizer);
 };
 
 struct Corpus {

@@ -184,6 +184,16 @@ std::vector<std::string> Table::texts(std::string_view key) const {
   return out;
 }
 
+std::vector<double> Table::numbers(std::string_view key) const {
+  const toml::array* list = DescriptionSource::need(*this, key).as_array();
+  std::vector<double> out;
+  if (list)
+    for (const toml::node& item : *list)
+      if (item.is_number() && std::isfinite(*item.value<double>())) out.push_back(*item.value<double>());
+  if (!list || out.size() != list->size()) wrong(key, "a list of numbers is expected");
+  return out;
+}
+
 Schedule Table::schedule(std::string_view key) const {
   const toml::node& node = DescriptionSource::need(*this, key);
   if (!node.is_table()) return number(key);
@@ -232,6 +242,14 @@ Description Description::parse(std::string_view text, std::string file) {
   } catch (const toml::parse_error& e) {
     throw UsageError("{}:{}:{}: {}", out.source_->file, e.source().begin.line, e.source().begin.column, e.description());
   }
+  return out;
+}
+
+Description Description::of(const nlohmann::json& description, std::string origin) {
+  Description out;
+  out.source_ = std::make_shared<DescriptionSource>();
+  out.source_->file = std::move(origin);
+  out.source_->root = table_of(description);
   return out;
 }
 

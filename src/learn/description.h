@@ -26,6 +26,7 @@ class Table {
   std::string text(std::string_view key, std::string_view fallback) const;
   bool flag(std::string_view key, bool fallback) const;
   std::vector<std::string> texts(std::string_view key) const;  // a list, or one
+  std::vector<double> numbers(std::string_view key) const;     // a list
   Schedule schedule(std::string_view key) const;  // a number, or a table with `kind`
   Schedule schedule(std::string_view key, double fallback) const;
   // A table.
@@ -55,6 +56,8 @@ class Description {
  public:
   static Description read(const std::filesystem::path& file);
   static Description parse(std::string_view text, std::string file);
+  // One that was put together. `origin` names it in messages.
+  static Description of(const nlohmann::json& description, std::string origin);
   Table root() const;
   void set_steps(uint64_t steps);  // of the run, which schedules refer to
   // Throws UsageError for the first key that nobody read, with the nearest that was asked for.

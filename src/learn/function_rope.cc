@@ -42,15 +42,22 @@ struct Rope : torch::autograd::Function<Rope> {
 
 }  // namespace
 
-RopeTable rope_table(int64_t length, int64_t head, double base) {
-  RopeTable out{at::empty({length, head / 2}, at::kFloat), at::empty({length, head / 2}, at::kFloat)};
+RopeTable rope_table(int64_t length, const std::vector<double>& frequencies, double factor) {
+  const int64_t half = static_cast<int64_t>(frequencies.size());
+  RopeTable out{at::empty({length, half}, at::kFloat), at::empty({length, half}, at::kFloat)};
   for (int64_t t = 0; t < length; t++)
-    for (int64_t i = 0; i < head / 2; i++) {
-      const double angle = static_cast<double>(t) * std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(head));
-      out.cosines.data_ptr<float>()[t * head / 2 + i] = static_cast<float>(std::cos(angle));
-      out.sines.data_ptr<float>()[t * head / 2 + i] = static_cast<float>(std::sin(angle));
+    for (int64_t i = 0; i < half; i++) {
+      const double angle = static_cast<double>(t) * frequencies[static_cast<size_t>(i)];
+      out.cosines.data_ptr<float>()[t * half + i] = static_cast<float>(std::cos(angle) * factor);
+      out.sines.data_ptr<float>()[t * half + i] = static_cast<float>(std::sin(angle) * factor);
     }
   return out;
+}
+
+RopeTable rope_table(int64_t length, int64_t head, double base) {
+  std::vector<double> frequencies;
+  for (int64_t i = 0; i < head / 2; i++) frequencies.push_back(std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(head)));
+  return rope_table(length, frequencies, 1);
 }
 
 at::Tensor plain_rope(const at::Tensor& x, const RopeTable& table, int64_t length, int64_t head) {

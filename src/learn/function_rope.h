@@ -1,5 +1,7 @@
 // Rotary positions: pairs (x[i], x[i + head/2]) of every head turn by position * base^(-2 i / head). Su et al. 2021, "RoFormer".
 #pragma once
+#include <vector>
+
 #include "learn/pass.h"
 
 namespace moiety {
@@ -8,6 +10,8 @@ struct RopeTable {
   at::Tensor cosines, sines;  // [length, head / 2]
 };
 RopeTable rope_table(int64_t length, int64_t head, double base);
+// Where a model scales its frequencies: of each pair an angle a position, and a factor on cosines and sines.
+RopeTable rope_table(int64_t length, const std::vector<double>& frequencies, double factor);
 
 // x: [sequences * length, heads * head]; row r stands at position r % length, of which the table has at least that many.
 at::Tensor rope(const at::Tensor& x, const RopeTable& table, int64_t length, int64_t head, Pass& pass);

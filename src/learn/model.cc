@@ -2,6 +2,7 @@
 
 #include "learn/facts.h"
 #include "learn/function_norm.h"
+#include "learn/init.h"
 
 namespace moiety {
 
@@ -30,6 +31,7 @@ LanguageModel::LanguageModel(const Table& t, int64_t vocabulary, Arena& arena) :
   }
   output_norm_ = arena_.declare("output_norm.weight", {d_}, {1, 0});
   head_ = t.flag("tied", true) ? embedding_ : arena_.declare("output.weight", {vocabulary_, d_}, {0, deviation});
+  named(inits(), t, "init", "normal").apply({d_, blocks, t}, arena_.parameters());
 }
 
 at::Tensor LanguageModel::hidden(const RowContext& rows, TrainingStep& step) {

@@ -11,4 +11,7 @@ double gradient_norm(Arena& arena, Workers& workers);
 // `clip`: gradients whose norm is larger are made that long; 0: never. Weight decay leaves vectors alone (norms).
 void move_parameters(Arena& arena, AdamW o, double norm, double clip, Workers& workers);
 
+// To everything that moves: weights += factor * gradients.
+void add_gradients(Arena& arena, float factor, Workers& workers);
+
 }  // namespace moiety

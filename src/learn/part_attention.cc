@@ -1,8 +1,11 @@
 // kind = "causal": multi-head attention with grouped keys, rotary positions and optional norms of queries and keys.
 #include <cmath>
+#include <optional>
 
+#include "base/error.h"
 #include "learn/facts.h"
 #include "learn/function_attention.h"
+#include "learn/function_bias.h"
 #include "learn/function_linear.h"
 #include "learn/function_norm.h"
 #include "learn/function_rope.h"
@@ -23,15 +26,15 @@ class CausalPart : public ModelPart {
     if (head_ == 0 || head_ % 2 != 0) t.wrong("head", fmt::format("heads of {} numbers can't be rotated in pairs", head_));
     window_ = t.count("window", 0);
     base_ = t.number("rope", 10000);
-    rope_ = rope_table(site.context, head_, base_);
+    rope_ = t.has("rope_frequencies") ? scaled_rope(t, site.context) : rope_table(site.context, head_, base_);
     qk_norm_ = t.text("qk_norm", "none");
     if (qk_norm_ != "none" && qk_norm_ != "per_head" && qk_norm_ != "whole") t.wrong("qk_norm", "none, per_head or whole is expected");
     epsilon_ = site.epsilon;
-    const Initial weight{0, site.deviation};
-    q_ = arena_.declare(site.prefix + "attn_q.weight", {heads_ * head_, d_}, weight);
-    k_ = arena_.declare(site.prefix + "attn_k.weight", {kv_heads_ * head_, d_}, weight);
-    v_ = arena_.declare(site.prefix + "attn_v.weight", {kv_heads_ * head_, d_}, weight);
-    out_ = arena_.declare(site.prefix + "attn_output.weight", {d_, heads_ * head_}, weight);
+    const bool bias = t.flag("bias", false), output_bias = t.flag("output_bias", false);
+    q_ = declare(site, "attn_q", heads_ * head_, d_, bias);
+    k_ = declare(site, "attn_k", kv_heads_ * head_, d_, bias);
+    v_ = declare(site, "attn_v", kv_heads_ * head_, d_, bias);
+    out_ = declare(site, "attn_output", d_, heads_ * head_, output_bias);
     if (qk_norm_ != "none") {
       q_norm_ = arena_.declare(site.prefix + "attn_q_norm.weight", {qk_norm_ == "whole" ? heads_ * head_ : head_}, {1, 0});
       k_norm_ = arena_.declare(site.prefix + "attn_k_norm.weight", {qk_norm_ == "whole" ? kv_heads_ * head_ : head_}, {1, 0});
@@ -39,15 +42,16 @@ class CausalPart : public ModelPart {
   }
 
   at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) override {
-    const std::vector<at::Tensor> qkv = linears(x, {arena_.value(q_), arena_.value(k_), arena_.value(v_)}, step.pass);
-    const at::Tensor q = rope(normed(qkv[0], q_norm_, step.pass), rope_, rows.length, head_, step.pass);
-    const at::Tensor k = rope(normed(qkv[1], k_norm_, step.pass), rope_, rows.length, head_, step.pass);
+    const std::vector<at::Tensor> qkv = linears(x, {arena_.value(q_.weight), arena_.value(k_.weight), arena_.value(v_.weight)}, step.pass);
+    const at::Tensor q = rope(normed(biased(qkv[0], q_, step.pass), q_norm_, step.pass), rope_, rows.length, head_, step.pass);
+    const at::Tensor k = rope(normed(biased(qkv[1], k_, step.pass), k_norm_, step.pass), rope_, rows.length, head_, step.pass);
     const auto n = [](int64_t v) { return static_cast<size_t>(v); };
     const CausalShape shape{n(rows.rows / rows.length), n(rows.length), n(heads_), n(kv_heads_), n(head_), n(window_), 1 / std::sqrt(static_cast<float>(head_))};
-    return linear(attention(shape, q, k, qkv[2], step.pass), arena_.value(out_), step.pass);
+    return biased(linear(attention(shape, q, k, biased(qkv[2], v_, step.pass), step.pass), arena_.value(out_.weight), step.pass), out_, step.pass);
   }
 
   PartFacts facts() const override {
+    if (q_.bias || out_.bias) throw Error("attention has biases; only a model that was read with them can be written with them");
     PartFacts out{{{"num_attention_heads", heads_}, {"num_key_value_heads", kv_heads_}, {"head_dim", head_}, {"rope_theta", base_}}, qk_norm_, "", "", {}};
     if (window_) out.beyond = "a window";
     out.own = {{"heads", heads_}, {"kv_heads", kv_heads_}, {"head_size", head_}, {"rope_theta", base_}, {"window", window_}, {"qk_norm", qk_norm_}};
@@ -57,6 +61,22 @@ class CausalPart : public ModelPart {
   size_t active_parameters() const override { return static_cast<size_t>((2 * heads_ + 2 * kv_heads_) * head_ * d_); }
 
  private:
+  struct Projection {
+    size_t weight = 0;
+    std::optional<size_t> bias = {};
+  };
+  Projection declare(const PartSite& site, const std::string& name, int64_t rows, int64_t cols, bool bias) {
+    Projection out{arena_.declare(site.prefix + name + ".weight", {rows, cols}, {0, site.deviation})};
+    if (bias) out.bias = arena_.declare(site.prefix + name + ".bias", {rows}, {0, 0});
+    return out;
+  }
+  at::Tensor biased(const at::Tensor& y, const Projection& p, Pass& pass) const { return p.bias ? add_bias(y, arena_.value(*p.bias), pass) : y; }
+
+  RopeTable scaled_rope(const Table& t, int64_t context) const {
+    const std::vector<double> frequencies = t.numbers("rope_frequencies");
+    if (static_cast<int64_t>(frequencies.size()) != head_ / 2) t.wrong("rope_frequencies", fmt::format("{} are expected, one for each pair of a head", head_ / 2));
+    return rope_table(context, frequencies, t.number("rope_factor", 1));
+  }
   at::Tensor normed(const at::Tensor& x, size_t weight, Pass& pass) const {
     if (qk_norm_ == "none") return x;
     if (qk_norm_ == "whole") return rms_norm(x, arena_.value(weight), epsilon_, pass);
@@ -69,13 +89,14 @@ class CausalPart : public ModelPart {
   RopeTable rope_;
   std::string qk_norm_;
   float epsilon_;
-  size_t q_, k_, v_, out_, q_norm_ = 0, k_norm_ = 0;
+  Projection q_, k_, v_, out_;
+  size_t q_norm_ = 0, k_norm_ = 0;
 };
 
 }  // namespace
 
 PartInfo causal_attention_part() {
-  return {"causal", "attention to what came before: heads, kv_heads, head, rope, window, qk_norm", "Vaswani et al. 2017; Ainslie et al. 2023 (GQA); Su et al. 2021 (RoPE)",
+  return {"causal", "attention to what came before: heads, kv_heads, head, rope, window, qk_norm, bias, output_bias", "Vaswani et al. 2017; Ainslie et al. 2023 (GQA); Su et al. 2021 (RoPE)",
           [](const Table& t, const PartSite& site) -> std::unique_ptr<ModelPart> { return std::make_unique<CausalPart>(t, site); }};
 }
 

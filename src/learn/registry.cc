@@ -1,6 +1,7 @@
-// All parts, kinds of experts and balances, in lists: one function a file, one line here.
+// All parts, kinds of experts, balances, objectives and schedules, in lists: one function a file, one line here.
 #include "learn/balance.h"
 #include "learn/expert_kind.h"
+#include "learn/objective.h"
 #include "learn/part.h"
 
 namespace moiety {
@@ -19,6 +20,11 @@ BalanceInfo sequence_aux_balance();
 BalanceInfo entropy_balance();
 BalanceInfo z_loss_balance();
 BalanceInfo bias_update_balance();
+ObjectiveInfo next_token_objective();
+ObjectiveInfo sam_objective();
+ScheduleInfo linear_schedule();
+ScheduleInfo cosine_schedule();
+ScheduleInfo wsd_schedule();
 
 std::span<const PartInfo> mixer_parts() {
   static const PartInfo all[] = {causal_attention_part()};
@@ -35,6 +41,14 @@ std::span<const ExpertKindInfo> expert_kinds() {
 }
 std::span<const BalanceInfo> balance_kinds() {
   static const BalanceInfo all[] = {switch_aux_balance(), sequence_aux_balance(), entropy_balance(), z_loss_balance(), bias_update_balance()};
+  return all;
+}
+std::span<const ObjectiveInfo> objectives() {
+  static const ObjectiveInfo all[] = {next_token_objective(), sam_objective()};
+  return all;
+}
+std::span<const ScheduleInfo> schedules() {
+  static const ScheduleInfo all[] = {linear_schedule(), cosine_schedule(), wsd_schedule()};
   return all;
 }
 

@@ -23,6 +23,12 @@ struct ScheduleInfo {
   std::string_view name, meaning, source;
   Schedule (*build)(const Table& table, uint64_t steps);  // of the whole run
 };
+// All of them: learn/registry.cc.
 std::span<const ScheduleInfo> schedules();
+
+// From 0 to 1 in `warmup` steps; the first step is not at 0.
+double warm(uint64_t step, uint64_t warmup);
+// How far step is on its way from `begin` to `end`, in [0, 1].
+double part_of(uint64_t step, uint64_t begin, uint64_t end);
 
 }  // namespace moiety

@@ -34,6 +34,8 @@ bool parse_count(std::string_view text, uint32_t& out) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+}  // namespace
+
 bool parse_range(std::string_view text, ExpertRange& out) {
   if (const size_t colon = text.find(':'); colon != text.npos) {
     uint32_t layer;
@@ -46,8 +48,6 @@ bool parse_range(std::string_view text, ExpertRange& out) {
   out.last = out.first;
   return dash == text.npos || (parse_count(text.substr(dash + 1), out.last) && out.last >= out.first);
 }
-
-}  // namespace
 
 Arguments::Arguments(std::string_view text, std::string_view stage, size_t at, std::vector<Argument> given, std::string_view signature)
     : text_(text) {

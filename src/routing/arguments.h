@@ -31,6 +31,9 @@ struct ExpertRange {
   }
 };
 
+// False if the text is none of these.
+bool parse_range(std::string_view text, ExpertRange& out);
+
 // What a stage's build function reads its parameters from. Names and kinds are those of the signature:
 //   k:count   p:fraction   x:number   mode:max|sum2   experts:list (or a file)        with "=default" where it may be left out
 class Arguments {

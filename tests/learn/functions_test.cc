@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "learn/function_attention.h"
+#include "learn/function_bias.h"
 #include "learn/function_experts.h"
 #include "learn/function_head.h"
 #include "learn/function_linear.h"
@@ -59,6 +60,10 @@ TEST_F(Functions, Linears) {
          return at::cat({y[0], y[1]}, 1);
        },
        [](const Tensors& x) { return at::cat({plain_linear(x[0], x[1]), plain_linear(x[0], x[2])}, 1); });
+}
+
+TEST_F(Functions, Bias) {
+  same({random({300, 70}), random({70})}, [&](const Tensors& x) { return add_bias(x[0], x[1], pass_); }, [](const Tensors& x) { return plain_add_bias(x[0], x[1]); });
 }
 
 TEST_F(Functions, Norms) {

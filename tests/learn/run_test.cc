@@ -7,13 +7,17 @@
 #include <ATen/ops/tensor.h>
 
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "engine/session.h"
+#include "formats/safetensors.h"
 #include "learn/checkpoint.h"
 #include "model/load.h"
 
@@ -164,6 +168,99 @@ TEST_F(Runs, FrozenParametersStayAsTheyWere) {
   }
 }
 
+// Groups and experts that rules name: what is frozen keeps its bits, the rest moves.
+TEST_F(Runs, RulesNameGroupsAndExperts) {
+  const auto freezes = [](const std::string& which) { return "[[rule]]\nwhich = \"" + which + "\"\nfreeze = true\n"; };
+  const auto moves = [](const std::string& which) { return "[[rule]]\nwhich = \"" + which + "\"\n"; };
+  struct Case {
+    std::string name, rules;
+    std::function<bool(const std::string& parameter, size_t expert)> frozen;
+  };
+  const auto stack = [](const std::string& name) { return name.find("_exps.") != std::string::npos; };
+  const Case cases[] = {
+      {"router", moves("router") + freezes("all"), [](const std::string& name, size_t) { return name.find("ffn_gate_inp") == std::string::npos; }},
+      {"some", moves("experts 1:0-1, 0:3") + freezes("all"),
+       [&](const std::string& name, size_t e) { return !(stack(name) && (name.starts_with("blk.1.") ? e <= 1 : e == 3)); }},
+      {"others", freezes("experts 2"), [&](const std::string& name, size_t e) { return stack(name) && e == 2; }}};
+  Workers workers(2);
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    const RunResult r = run(write("rules-" + c.name, 4, moe_, "heads = 2", c.rules));
+    const auto arena_of = [&](bool trained) {
+      Description description = Description::read(folder_ / ("rules-" + c.name + ".toml"));
+      description.set_steps(4);
+      auto arena = std::make_unique<Arena>();
+      LanguageModel model(description.root().table("model"), static_cast<int64_t>(load_data_tokenizer(std::string(MOIETY_SOURCE_DIR) + "/tests/data/tokenizers/byte_level/tokenizer.json").tokenizer->size()), *arena);
+      arena->finish(3, workers);
+      if (trained) read_checkpoint(*newest_checkpoint(r.folder), *arena, model.buffers());
+      return arena;
+    };
+    const auto before = arena_of(false), after = arena_of(true);
+    for (const Parameter& p : before->parameters()) {
+      const size_t parts = stack(p.name) ? 4 : 1, size = p.count / parts;
+      for (size_t e = 0; e < parts; e++) {
+        const float* from = before->values() + p.at + e * size;
+        EXPECT_EQ(std::equal(from, from + size, after->values() + p.at + e * size), c.frozen(p.name, e)) << p.name << " " << e;
+      }
+    }
+  }
+}
+
+// The arrays of a safetensors file, by name.
+std::map<std::string, std::vector<float>> arrays_in(const fs::path& file) {
+  const MappedFile mapped(file.string());
+  std::map<std::string, std::vector<float>> out;
+  for (const Tensor& t : parse_safetensors(mapped.bytes(), file.string())) {
+    std::vector<float>& numbers = out[t.name];
+    numbers.resize(t.bytes.size() / sizeof(float));
+    std::memcpy(numbers.data(), t.bytes.data(), t.bytes.size());
+  }
+  return out;
+}
+
+TEST_F(Runs, AnAverageOfTheWeightsIsWhatIsUsed) {
+  const auto config = [&](const std::string& name) {
+    const fs::path path = write(name, 6, moe_, "heads = 2, qk_norm = \"per_head\"", "evaluate_every = 6\nkeep = 9\nclip = 0");
+    std::string text = read_text_file(path);
+    text.replace(text.find("checkpoint_every = 7"), 20, "checkpoint_every = 1");
+    text.replace(text.find("[optimiser]"), 11, "[optimiser]\nema = 0.3");
+    std::ofstream(path) << text;
+    return path;
+  };
+  const RunResult r = run(config("averaged"));
+  const auto checkpoint = [&](const std::string& name, int step) { return arrays_in(folder_ / name / fmt::format("checkpoint-{:06}", step) / "state.safetensors"); };
+  for (int step = 2; step <= 6; step++) {
+    const auto before = checkpoint("averaged", step - 1), now = checkpoint("averaged", step);
+    const double keep = std::min(0.3, static_cast<double>(step) / (9 + step));
+    for (const char* name : {"token_embd.weight", "blk.1.ffn_gate_up_exps.weight"}) {
+      const auto &average = now.at(name + std::string(".ema")), &last = before.at(name + std::string(".ema")), &weights = now.at(name);
+      double moved = 0;
+      for (size_t i = 0; i < weights.size(); i++) {
+        ASSERT_NEAR(average[i], keep * last[i] + (1 - keep) * weights[i], 1e-6) << name << " " << step;
+        moved = std::max(moved, std::abs(static_cast<double>(average[i]) - weights[i]));
+      }
+      EXPECT_GT(moved, 1e-5);
+    }
+  }
+  EXPECT_EQ(arrays_in(r.model / "model.safetensors").at("model.embed_tokens.weight"), checkpoint("averaged", 6).at("token_embd.weight.ema"));
+  run(config("broken"));
+  for (int step : {5, 6}) fs::remove_all(folder_ / fmt::format("broken/checkpoint-00000{}", step));
+  train({.config = {}, .folder = folder_ / "broken", .resume = true, .threads = 1, .quiet = true});
+  EXPECT_EQ(read_text_file(folder_ / "broken/metrics.jsonl"), read_text_file(folder_ / "averaged/metrics.jsonl"));
+  EXPECT_EQ(read_text_file(folder_ / "broken/checkpoint-000006/state.safetensors"), read_text_file(folder_ / "averaged/checkpoint-000006/state.safetensors"));
+}
+
+TEST_F(Runs, SamLearnsAndGoesOnWithTheSameBits) {
+  const std::string more = "objective = {kind = \"sam\", rho = 0.05}";
+  const RunResult straight = run(write("sam", 21, moe_, "heads = 2", more), 1);
+  for (const DomainResult& d : straight.held_out) EXPECT_LT(d.bits_per_byte, 4) << d.domain;
+  run(write("sam-broken", 21, moe_, "heads = 2", more));
+  fs::remove_all(folder_ / "sam-broken/checkpoint-000021");
+  train({.config = {}, .folder = folder_ / "sam-broken", .resume = true, .threads = 2, .quiet = true});
+  for (const char* file : {"metrics.jsonl", "checkpoint-000021/state.safetensors"})
+    EXPECT_EQ(read_text_file(folder_ / "sam" / file), read_text_file(folder_ / "sam-broken" / file)) << file;
+}
+
 // Sites without a router, choices by chance, stages that leave when the model is used: they train, go on with the same bits, and are measured.
 TEST_F(Runs, StagesOfTrainingGoOnWithTheSameBits) {
   const std::pair<std::string, std::string> ffns[] = {
@@ -205,6 +302,15 @@ TEST_F(Runs, NamesWhatIsWrongAndWhere) {
   EXPECT_NE(message(write("e", 5, R"t(kind = "mou")t")).find("dense, moe"), std::string::npos);
   EXPECT_NE(message(write("f", 5, R"t(experts = 4, width = 16, routing = "softmax | top_k(2)", balance = "swich_aux(1)")t")).find("switch_aux"), std::string::npos);
   EXPECT_NE(message(write("i", 5, moe_, "heads = 2", "[[rule]]\nmatch = \"blk.9.*\"")).find("no parameter is called like"), std::string::npos);
+  const auto which = [&](const std::string& text) { return message(write("w", 5, moe_, "heads = 2", "[[rule]]\nwhich = \"" + text + "\"\nfreeze = true")); };
+  EXPECT_NE(which("routers").find("all, router, experts"), std::string::npos);
+  EXPECT_NE(which("router 3:1").find("nothing is expected"), std::string::npos);
+  EXPECT_NE(which("experts 0:x").find("'0:x' is no expert"), std::string::npos);
+  EXPECT_NE(which("experts 2:1").find("no layer has such"), std::string::npos);
+  EXPECT_NE(which("experts 0-4").find("no layer has such"), std::string::npos);
+  EXPECT_NE(which("all").find("nothing is left"), std::string::npos);
+  EXPECT_NE(message(write("o", 5, moe_, "heads = 2", "objective = {kind = \"san\"}")).find("next_token, sam"), std::string::npos);
+  EXPECT_NE(message(write("p", 5, moe_, "heads = 2", "objective = {rho = 1}")).find("nothing uses the key 'rho'"), std::string::npos);
   EXPECT_NE(message(write("j", 5, R"t(experts = 4, width = 16, routing = "hash")t")).find("no table"), std::string::npos);
   EXPECT_NE(message(write("k", 5, R"t(experts = 4, width = 16, routing = "hash", hash_table = "ordered")t")).find("random or balanced"), std::string::npos);
   EXPECT_NE(message(write("l", 5, R"t(experts = 4, width = 16, routing = "hash", hash_table = "random", balance = "z_loss(1)")t")).find("no router"), std::string::npos);

@@ -1,0 +1,105 @@
+#include "learn/pretrained.h"
+
+#include <fmt/ranges.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "learn/balance.h"
+#include "model/family.h"
+#include "model/rope.h"
+
+namespace moiety {
+namespace {
+
+// What of a model the parts can't compute, in words; empty: nothing.
+std::vector<std::string> beyond_parts(const Config& c) {
+  std::vector<std::string> out;
+  const auto add = [&](bool has, const char* what) {
+    if (has && !std::ranges::count(out, what)) out.emplace_back(what);
+  };
+  add(c.norm != NormKind::rms || c.norm_bias, "norms other than RMSNorm");
+  add(c.placement != NormPlacement::pre, "norms behind attention and FFN");
+  add(c.norm_epsilon != c.output_norm_epsilon, "a last norm with an epsilon of its own");
+  add(c.activation != Activation::silu, "activations other than SiLU");
+  add(c.attention_softcap != 0 || c.final_softcap != 0, "capped logits");
+  add(c.qk_norm == QkNorm::l2 || c.qk_norm_after_rope, "its norm of queries and keys");
+  add(c.clip_qkv != 0, "clipped queries");
+  add(c.sinks, "attention sinks");
+  add(c.output_gate != OutputGate::none, "gated attention");
+  add(c.attention_experts.has_value(), "experts of attention");
+  add(c.embedding_scale != 1 || c.residual_scale != 1 || c.logit_scale != 1, "scaled embeddings, residuals or logits");
+  add(c.ffn_bias || c.expert_bias || c.router_bias || c.head_bias, "biases outside attention");
+  for (const BlockConfig& b : c.blocks) {
+    add(b.mixer != Mixer::attention, "mixers other than attention");
+    if (b.mixer != Mixer::attention) continue;
+    add(b.mask == Mask::chunk, "attention in chunks");
+    add(b.query_temperature, "queries whose temperature grows");
+    add(b.rope < 0, "attention without positions");
+    add(c.key_size != c.value_size || std::abs(c.attention_scale * std::sqrt(static_cast<float>(c.key_size)) - 1) > 1e-5f, "its sizes or scale of heads");
+    if (b.rope >= 0) add(c.ropes[static_cast<size_t>(b.rope)].size != c.key_size, "heads that rotate in part");
+    if (b.rope >= 0) add(c.family->rope_interleaved, "rotated pairs that stand side by side");
+    add((b.ffn_width > 0) == b.experts.has_value(), "blocks with more or less than one FFN");
+    if (!b.experts) continue;
+    const SiteConfig& s = *b.experts;
+    add(s.shared_width > 0, "shared experts");
+    add(s.zero_experts > 0, "experts without weights");
+    add(s.weight_on_input || s.output_scale != 1 || s.output_bias || s.add_after_blocks > 0, "its way of adding experts up");
+  }
+  return out;
+}
+
+nlohmann::json attention_of(const Config& c, const BlockConfig& b, uint32_t context) {
+  const Rope& rope = c.ropes[static_cast<size_t>(b.rope)];
+  const char* norm = !b.qk_norm || c.qk_norm == QkNorm::none ? "none" : c.qk_norm == QkNorm::whole ? "whole" : "per_head";
+  nlohmann::json out = {{"heads", c.heads}, {"kv_heads", c.kv_heads}, {"head", c.key_size}, {"qk_norm", norm}, {"rope", rope.theta}};
+  if (c.qkv_bias) out["bias"] = true;
+  if (c.attention_output_bias) out["output_bias"] = true;
+  if (b.mask == Mask::window) out["window"] = b.window;
+  if (rope.scaling != Rope::Scaling::none) {
+    const RopeFrequencies scaled = rope_frequencies(rope, rope_length_class(rope, context));
+    out["rope_frequencies"] = scaled.inverse;
+    out["rope_factor"] = scaled.factor;
+  }
+  return out;
+}
+
+nlohmann::json ffn_of(const BlockConfig& b, const std::string& balance) {
+  if (!b.experts) return {{"kind", "dense"}, {"width", b.ffn_width}};
+  return {{"kind", "moe"}, {"experts", b.experts->experts}, {"width", b.experts->width}, {"routing", routing_text(b.experts->router)}, {"balance", balance}};
+}
+
+}  // namespace
+
+Pretrained Pretrained::open(const std::filesystem::path& path) {
+  Pretrained out;
+  out.file_ = std::make_shared<Checkpoint>(Checkpoint::open(path));
+  if (out.file_->packed()) throw Error("{}: is packed in the kernels' order; train the model that it was made from", path.string());
+  const Config& c = out.file_->config();
+  const std::vector<std::string> beyond = beyond_parts(c);
+  if (!beyond.empty())
+    throw Error("{}: is a {} model, and the trainer has no parts for {}; models of the families llama, mistral, mixtral, olmoe, qwen2, qwen3 and qwen3_moe can be trained",
+                path.string(), c.family->name, fmt::join(beyond, ", "));
+  return out;
+}
+
+Description Pretrained::description(const Table& model) const {
+  const Config& c = file_->config();
+  const uint64_t context = model.count("context");
+  if (context > c.context) model.wrong("context", fmt::format("{} was made for {} positions", path().string(), c.context));
+  const std::string balance = model.text("balance", "none");
+  balances(balance, model);  // its mistakes belong to the table where it stands
+  bool mixture = false;
+  nlohmann::json blocks = nlohmann::json::array();
+  for (const BlockConfig& b : c.blocks) {
+    blocks.push_back({{"attention", attention_of(c, b, static_cast<uint32_t>(context))}, {"ffn", ffn_of(b, balance)}});
+    mixture |= b.experts.has_value();
+  }
+  if (!mixture && balance != "none") model.wrong("balance", "there is no router to balance");
+  // Numbers before training are the file's: none need be drawn.
+  return Description::of({{"d", c.d_model}, {"context", context}, {"blocks", c.blocks.size()}, {"eps", c.norm_epsilon}, {"z_loss", model.number("z_loss", 0)},
+                          {"deviation", 0}, {"tied", c.tied_output}, {"block", blocks}}, path().string());
+}
+
+}  // namespace moiety

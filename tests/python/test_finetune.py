@@ -1,0 +1,168 @@
+"""`[model] from`: training that starts from a model that is there, and what it leaves of it."""
+import json
+
+import numpy as np
+import pytest
+from conftest import BUILD
+from safetensors.numpy import load_file, save_file
+from small_models import write_model
+from test_train import TOKENIZER, call, configuration
+
+if not (BUILD / "moiety-learn").exists():
+    pytest.skip("built without libtorch", allow_module_level=True)
+
+ONE = "the small house by the old river"  # a document that is less than a window
+
+
+@pytest.fixture(scope="module")
+def base(moiety, tmp_path_factory):
+    """A small qwen3_moe of our own, which has learnt a little, with a chat template."""
+    folder = tmp_path_factory.mktemp("base")
+    call(moiety, "train", configuration(folder, steps=15))
+    config = folder / "run/model/tokenizer_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"chat_template": "{% for m in messages %}{{ m.content }}{% endfor %}"}))
+    return folder / "run/model"
+
+
+def fine(folder, start, name="fine", steps=3, rules="", context=24, more="", data="", rate=0.01):
+    (folder / "one.txt").write_text(ONE)
+    (folder / "words.txt").write_text("\f".join(f"a green house by wood number {i} stands near the river" for i in range(60)))
+    (folder / f"{name}.toml").write_text(f'''
+steps = {steps}
+batch = 4
+checkpoint_every = 2
+{rules}
+[optimiser]
+rate = {rate}
+[model]
+from = "{start}"
+context = {context}
+{more}
+[data]
+{data}
+[[data.source]]
+files = "words.txt"
+held_out = "one.txt"
+domain = "words"
+''')
+    return folder / f"{name}.toml"
+
+
+def engine_nll(moiety, model, folder, text=ONE, first=None):
+    """Of a text behind the token that ends texts, by the engine."""
+    ids = json.loads(call(moiety, "tokenize", model, text, "--no-special", "--json"))["ids"]
+    first = json.loads((model / "config.json").read_text())["eos_token_id"] if first is None else first
+    call(moiety, "logits", model, "--tokens", ",".join(map(str, [first, *ids[:-1]])), "--out", folder / "logits")
+    logits = np.load(folder / "logits/logits-0.npy").astype(np.float64)
+    top = logits.max(axis=1, keepdims=True)
+    log_sums = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0]
+    return float(np.mean(log_sums - logits[np.arange(len(ids)), ids]))
+
+
+def evaluations(run):
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return {line["step"]: line["evaluation"]["words"] for line in lines if "evaluation" in line}
+
+
+def changed(before, after):
+    """Names of the tensors that differ, in any bit."""
+    a, b = load_file(before / "model.safetensors"), load_file(after / "model.safetensors")
+    assert a.keys() == b.keys() and all(a[n].shape == b[n].shape for n in a)
+    return {n for n in a if a[n].astype(np.float32).tobytes() != b[n].astype(np.float32).tobytes()}
+
+
+def test_it_begins_where_the_model_stands_and_exports_the_same_family(moiety, base, tmp_path):
+    call(moiety, "train", fine(tmp_path, base, more='balance = "switch_aux(0.01)"\nz_loss = 1e-4'))
+    run = tmp_path / "fine"
+    nll = evaluations(run)
+    assert nll[0]["nll"] == pytest.approx(engine_nll(moiety, base, tmp_path), rel=1e-4)
+    assert nll[3]["nll"] == pytest.approx(engine_nll(moiety, run / "model", tmp_path), rel=1e-4)
+    assert nll[3]["nll"] != nll[0]["nll"]
+    before, after = (json.loads((m / "config.json").read_text()) for m in (base, run / "model"))
+    assert before == after and after["model_type"] == "qwen3_moe"
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        assert (base / name).read_bytes() == (run / "model" / name).read_bytes()
+    assert len(changed(base, run / "model")) == len(load_file(base / "model.safetensors"))
+
+
+def test_only_routers_move(moiety, base, tmp_path):
+    rules = '[[rule]]\nwhich = "router"\n[[rule]]\nwhich = "all"\nfreeze = true'
+    call(moiety, "train", fine(tmp_path, base, rules=rules))
+    assert changed(base, tmp_path / "fine/model") == {f"model.layers.{i}.mlp.gate.weight" for i in (0, 1)}
+
+
+def test_only_named_experts_move(moiety, base, tmp_path):
+    rules = '[[rule]]\nwhich = "experts 1:0-2"\n[[rule]]\nwhich = "all"\nfreeze = true'
+    call(moiety, "train", fine(tmp_path, base, rules=rules, steps=4))
+    assert changed(base, tmp_path / "fine/model") == {f"model.layers.1.mlp.experts.{e}.{p}_proj.weight" for e in (0, 1, 2) for p in ("gate", "up", "down")}
+
+
+def test_it_resumes_with_the_same_bits(moiety, base, tmp_path):
+    for name, steps in (("straight", 5), ("broken", 5)):
+        call(moiety, "train", fine(tmp_path, base, name=name, steps=steps))
+    last = "checkpoint-000005/state.safetensors"
+    expected, metrics = (tmp_path / "broken" / last).read_bytes(), (tmp_path / "broken/metrics.jsonl").read_text()
+    for leftover in (tmp_path / "broken/checkpoint-000005").iterdir():
+        leftover.unlink()
+    (tmp_path / "broken/checkpoint-000005").rmdir()
+    call(moiety, "train", "--resume", tmp_path / "broken")
+    assert (tmp_path / "broken" / last).read_bytes() == expected == (tmp_path / "straight" / last).read_bytes()
+    assert (tmp_path / "broken/metrics.jsonl").read_text() == metrics
+    assert not changed(tmp_path / "straight/model", tmp_path / "broken/model")
+
+
+def test_from_gguf_of_quantised_weights_and_other_pair_order(moiety, tmp_path):
+    """A mixtral whose GGUF form rotates neighbours: read in either form it is the same model, and is written back as it was."""
+    write_model(tmp_path / "hf", experts=4, d=64, width=64, heads=2, kv_heads=1, head_dim=32, vocab=904)
+    for name, start in (("plain", tmp_path / "hf"), ("gguf", tmp_path / "m.gguf")):
+        if name == "gguf":
+            call(moiety, "convert", tmp_path / "hf", tmp_path / "m.gguf")
+        call(moiety, "train", fine(tmp_path, start, name=name, rate=0, steps=1, data=f'tokenizer = "{TOKENIZER}"'))
+        assert not changed(tmp_path / "hf", tmp_path / name / "model")
+    assert evaluations(tmp_path / "plain") == evaluations(tmp_path / "gguf")
+    call(moiety, "convert", tmp_path / "hf", tmp_path / "q.gguf", "--type", "q8_0")
+    call(moiety, "train", fine(tmp_path, tmp_path / "q.gguf", name="quantised", steps=2, data=f'tokenizer = "{TOKENIZER}"'))
+    nll = evaluations(tmp_path / "quantised")
+    assert nll[0]["nll"] != evaluations(tmp_path / "plain")[0]["nll"] == pytest.approx(nll[0]["nll"], rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["llama", "llama-scaled", "qwen2"])
+def test_dense_models_and_scaled_positions(moiety, tmp_path, kind):
+    write_model(tmp_path / "hf", d=64, width=96, heads=2, kv_heads=1, head_dim=32, vocab=904)
+    path = tmp_path / "hf/config.json"
+    if kind == "llama-scaled":
+        scaling = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 16}
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"rope_scaling": scaling}))
+    if kind == "qwen2":
+        tensors = load_file(tmp_path / "hf/model.safetensors")
+        random = np.random.default_rng(3)
+        for i in range(2):
+            tensors |= {f"model.layers.{i}.self_attn.{n}_proj.bias": random.standard_normal(size).astype(np.float16) for n, size in (("q", 64), ("k", 32), ("v", 32))}
+        save_file(tensors, tmp_path / "hf/model.safetensors", metadata={"format": "pt"})
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]}))
+    (tmp_path / "hf/tokenizer.json").write_bytes(TOKENIZER.read_bytes())
+    call(moiety, "train", fine(tmp_path, tmp_path / "hf"))
+    nll = evaluations(tmp_path / "fine")
+    assert nll[0]["nll"] == pytest.approx(engine_nll(moiety, tmp_path / "hf", tmp_path, first=0), rel=1e-4)
+    assert nll[3]["nll"] == pytest.approx(engine_nll(moiety, tmp_path / "fine/model", tmp_path, first=0), rel=1e-4)
+    assert len(changed(tmp_path / "hf", tmp_path / "fine/model")) == len(load_file(tmp_path / "hf/model.safetensors"))
+
+
+def test_what_cannot_be_trained_is_said_before_any_work(moiety, base, tmp_path):
+    def refuses(status=2, **change):
+        message = call(moiety, "train", fine(tmp_path, **({"start": base} | change)), status=status)
+        assert not (tmp_path / "fine").exists()
+        return message
+
+    assert "positions" in refuses(context=100000)
+    assert "did you mean 'z_loss'" in refuses(more="z_los = 1")
+    assert "nothing uses the key 'd'" in refuses(more="d = 32")
+    assert "no such file" in refuses(start=tmp_path / "nowhere", status=1)
+    assert "switch_aux" in refuses(more='balance = "swich_aux(1)"')
+    other = tmp_path / "other"
+    other.mkdir()
+    config = json.loads((base / "config.json").read_text()) | {"model_type": "gemma3_text", "head_dim": 16, "query_pre_attn_scalar": 16}
+    (other / "config.json").write_text(json.dumps(config))
+    save_file(load_file(base / "model.safetensors"), other / "model.safetensors")
+    message = refuses(start=other, status=1)
+    assert "gemma3_text" in message and "no parts for" in message
