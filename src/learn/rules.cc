@@ -1,7 +1,7 @@
 #include "learn/rules.h"
 
+#include <fmt/ranges.h>
 #include <fnmatch.h>
-#include <fmt/format.h>
 
 #include <optional>
 #include <set>
