@@ -1,4 +1,5 @@
-// All parameters of a model in one array, and beside it their gradients and the optimiser's moments.
+// All parameters of a model in one array, and beside it gradients and the optimiser's moments of those that move. Frozen ones come last in it, so that
+// they cost no more than their own numbers.
 //
 // A parameter's tensor is a view of the array, a leaf of the graph. A backward pass asks where its gradient goes, writes or adds there, and gives
 // the graph nothing: no gradient is ever copied. On another device the graph works on a copy of the values, and its gradients come back: the
@@ -50,15 +51,16 @@ class Arena {
   const std::vector<Parameter>& parameters() const { return parameters_; }
   const at::Tensor& value(size_t index) const { return parameters_[index].value; }
   size_t size() const { return size_; }
+  size_t moving() const;  // numbers that gradients, moments and averages have, too: the first ones, once the arena is finished
   float* values() { return values_.data(); }
   float* gradients() { return gradients_.data(); }
   float* means() { return means_.data(); }
   float* squares() { return squares_.data(); }
   // The average of the weights (learn/average.h), from what they are now on; null before.
-  void keep_average() { averages_ = values_; }
+  void keep_average() { averages_.assign(values_.begin(), values_.begin() + static_cast<ptrdiff_t>(means_.size())); }
   float* averages() { return averages_.empty() ? nullptr : averages_.data(); }
 
-  // Where the gradient of a tensor goes; `add` where something stands there already. None if it is not a parameter.
+  // Where the gradient of a tensor goes; `add` where something stands there already. None if it is not a parameter that moves.
   struct Place {
     float* data;
     bool add;
@@ -72,6 +74,7 @@ class Arena {
 
  private:
   std::vector<Parameter> parameters_;
+  std::vector<size_t> order_;  // of the parameters in the arrays
   size_t size_ = 0;
   Floats values_, gradients_, means_, squares_, averages_;
   at::Tensor copy_;  // [size] of the values on another device, or undefined

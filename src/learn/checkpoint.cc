@@ -27,6 +27,7 @@ std::vector<Array> arrays_of(Arena& arena, const Buffers& buffers) {
   for (const Parameter& p : arena.parameters()) {
     const std::vector<uint64_t> shape(p.shape.begin(), p.shape.end());
     out.push_back({p.name, shape, arena.values() + p.at, p.count});
+    if (p.frozen()) continue;
     out.push_back({p.name + ".m", shape, arena.means() + p.at, p.count});
     out.push_back({p.name + ".v", shape, arena.squares() + p.at, p.count});
     if (arena.averages()) out.push_back({p.name + ".ema", shape, arena.averages() + p.at, p.count});

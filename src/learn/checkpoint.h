@@ -1,6 +1,6 @@
 // A run as it stands after a step, in RUN/checkpoint-STEP/: enough to go on with the same bits.
 //
-//   state.safetensors  each parameter, with .m and .v its moments and, if one is kept, .ema its average, and each buffer, float32
+//   state.safetensors  each parameter, with .m and .v its moments if it moves and .ema its average if one is kept, and each buffer, float32
 //   state.json         step, tokens, where the data stand, how long metrics.jsonl was
 //   config.toml, tokenizer.json  as the run began with
 #pragma once

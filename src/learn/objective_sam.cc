@@ -17,7 +17,7 @@ class Sam : public Objective {
     const StepLosses out = batch.gradients(step);
     const double norm = gradient_norm(arena, step.pass.workers);
     if (!std::isfinite(norm) || norm == 0) return out;
-    weights_.assign(arena.values(), arena.values() + arena.size());  // adding and taking away again would not give the same bits
+    weights_.assign(arena.values(), arena.values() + arena.moving());  // adding and taking away again would not give the same bits
     add_gradients(arena, static_cast<float>(rho_ / norm), step.pass.workers);
     TrainingStep neighbour{step.pass, step.number};
     batch.gradients(neighbour);

@@ -34,7 +34,7 @@ namespace fs = std::filesystem;
 // Which gradient went wrong first, for a message.
 std::string first_broken(Arena& arena) {
   for (const Parameter& p : arena.parameters())
-    for (size_t i = 0; i < p.count; i++)
+    for (size_t i = 0; i < p.count && !p.frozen(); i++)
       if (!std::isfinite(arena.gradients()[p.at + i])) return fmt::format("; the first gradient that is not finite is that of {}", p.name);
   return "";
 }
@@ -45,9 +45,9 @@ std::optional<at::Device> device_of(const std::string& name) {
   return at::Device(name);
 }
 
-// Values, gradients, two moments, and `more` arrays of their size, float32 each.
+// Values, and `more` arrays of those that move, float32 each.
 void check_memory(const Arena& arena, size_t more) {
-  const uint64_t needed = arena.size() * (4 + more) * sizeof(float), there = machine_memory_bytes();
+  const uint64_t needed = (arena.size() + arena.moving() * more) * sizeof(float), there = machine_memory_bytes();
   if (needed > there)
     throw Error("the model has {} parameters, whose training takes {} before any activation; this machine has {}", arena.size(), show_size(needed), show_size(there));
 }
@@ -104,9 +104,10 @@ RunResult train(const RunOptions& o) {
   Arena arena;
   LanguageModel model(source ? shape.root() : model_table, source ? source->vocabulary() : tokens, arena);
   const std::unique_ptr<Objective> objective = objective_of(root);
-  check_memory(arena, objective->arrays() + (plan.ema > 0));
+  check_memory(arena, 0);  // before rules look at every expert
   apply_rules(root, arena);
   description.check_all_read();
+  check_memory(arena, 3 + objective->arrays() + (plan.ema > 0));  // gradients and two moments
   if (o.only_check) return {};
   const std::string beyond = source ? "" : beyond_transformers(model);
   if (!beyond.empty() && !o.quiet) std::fprintf(stderr, "note: the model will be exported with Moiety's own keys, and Transformers can't read it: %s\n", beyond.c_str());

@@ -40,7 +40,7 @@ TEST(Init, NormalIsTheSameForAll) {
 TEST(Init, DepthScaledIsSmallerWhereBlocksAdd) {
   for (const auto& [name, n] : declared("init = \"depth_scaled\"", 64)) {
     const bool adds = name.find("attn_output") != std::string::npos || name.find("ffn_down") != std::string::npos;
-    if (name.find("norm") == std::string::npos) EXPECT_FLOAT_EQ(n.deviation, adds ? 0.02 / 4 : 0.02) << name;
+    EXPECT_FLOAT_EQ(n.deviation, name.find("norm") != std::string::npos ? 0 : adds ? 0.02 / 4 : 0.02) << name;
     EXPECT_EQ(n.rate, 1) << name;
   }
 }

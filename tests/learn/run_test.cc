@@ -19,6 +19,7 @@
 #include "engine/session.h"
 #include "formats/safetensors.h"
 #include "learn/checkpoint.h"
+#include "learn/rules.h"
 #include "model/load.h"
 
 namespace moiety {
@@ -155,6 +156,7 @@ TEST_F(Runs, FrozenParametersStayAsTheyWere) {
     description.set_steps(5);
     auto arena = std::make_unique<Arena>();
     LanguageModel model(description.root().table("model"), static_cast<int64_t>(load_data_tokenizer(std::string(MOIETY_SOURCE_DIR) + "/tests/data/tokenizers/byte_level/tokenizer.json").tokenizer->size()), *arena);
+    apply_rules(description.root(), *arena);
     arena->finish(3, workers);
     if (trained) read_checkpoint(*newest_checkpoint(r.folder), *arena, model.buffers());
     return arena;
@@ -191,6 +193,7 @@ TEST_F(Runs, RulesNameGroupsAndExperts) {
       description.set_steps(4);
       auto arena = std::make_unique<Arena>();
       LanguageModel model(description.root().table("model"), static_cast<int64_t>(load_data_tokenizer(std::string(MOIETY_SOURCE_DIR) + "/tests/data/tokenizers/byte_level/tokenizer.json").tokenizer->size()), *arena);
+      apply_rules(description.root(), *arena);
       arena->finish(3, workers);
       if (trained) read_checkpoint(*newest_checkpoint(r.folder), *arena, model.buffers());
       return arena;
