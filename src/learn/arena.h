@@ -35,6 +35,7 @@ struct Parameter {
   size_t at = 0, count = 0;  // its numbers in the arrays
   at::Tensor value;              // once all are declared: a view, or its like on another device
   std::vector<Motion> motion = {{}};  // of all of it, or one for each expert of a stack, which is its first axis
+  size_t first_expert = 0;    // the id of a stack's first
   bool has_gradient = false;  // in this step
 
   bool frozen() const { return std::ranges::all_of(motion, &Motion::frozen); }

@@ -67,7 +67,9 @@ ExpertGroups::ExpertGroups(const std::vector<ExpertGroupShape>& shapes, const Pa
   for (const ExpertGroupShape& shape : shapes) {
     const ExpertSite at{site.prefix, group_suffix("_exps", groups_.size()), site.d, shape.count, shape.width, site.deviation, site.arena};
     group_of_.insert(group_of_.end(), static_cast<size_t>(shape.count), static_cast<uint32_t>(groups_.size()));
+    const size_t declared = site.arena.parameters().size();
     groups_.push_back({static_cast<size_t>(count_), shape, shape.kind->build(at)});
+    for (size_t i = declared; i < site.arena.parameters().size(); i++) site.arena.parameters()[i].first_expert = static_cast<size_t>(count_);
     count_ += shape.count;
   }
 }

@@ -15,6 +15,8 @@ struct ParameterPiece {
   std::vector<uint64_t> shape;
 };
 std::vector<ParameterPiece> pieces_of(const Parameter& p);
+// Whether its first axis are experts that a router chooses from.
+bool is_stack(const Parameter& p);
 // "blk.3.", or empty: what stands before the canonical name.
 std::string block_of(const Parameter& p);
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "learn/balance.h"
+#include "model/config_own.h"
 #include "model/family.h"
 #include "model/rope.h"
 
@@ -37,14 +38,13 @@ std::vector<std::string> beyond_parts(const Config& c) {
     add(b.mask == Mask::chunk, "attention in chunks");
     add(b.query_temperature, "queries whose temperature grows");
     add(b.rope < 0, "attention without positions");
-    add(c.key_size != c.value_size || std::abs(c.attention_scale * std::sqrt(static_cast<float>(c.key_size)) - 1) > 1e-5f, "its sizes or scale of heads");
-    if (b.rope >= 0) add(c.ropes[static_cast<size_t>(b.rope)].size != c.key_size, "heads that rotate in part");
+    const AttentionConfig a = c.attention_of(b);
+    add(a.key_size != a.value_size || std::abs(a.scale * std::sqrt(static_cast<float>(a.key_size)) - 1) > 1e-5f, "its sizes or scale of heads");
+    if (b.rope >= 0) add(c.ropes[static_cast<size_t>(b.rope)].size != a.key_size, "heads that rotate in part");
     if (b.rope >= 0) add(c.family->rope_interleaved, "rotated pairs that stand side by side");
     add((b.ffn_width > 0) == b.experts.has_value(), "blocks with more or less than one FFN");
     if (!b.experts) continue;
     const SiteConfig& s = *b.experts;
-    add(s.shared_width > 0, "shared experts");
-    add(s.zero_experts > 0, "experts without weights");
     add(s.weight_on_input || s.output_scale != 1 || s.output_bias || s.add_after_blocks > 0, "its way of adding experts up");
   }
   return out;
@@ -52,8 +52,9 @@ std::vector<std::string> beyond_parts(const Config& c) {
 
 nlohmann::json attention_of(const Config& c, const BlockConfig& b, uint32_t context) {
   const Rope& rope = c.ropes[static_cast<size_t>(b.rope)];
-  const char* norm = !b.qk_norm || c.qk_norm == QkNorm::none ? "none" : c.qk_norm == QkNorm::whole ? "whole" : "per_head";
-  nlohmann::json out = {{"heads", c.heads}, {"kv_heads", c.kv_heads}, {"head", c.key_size}, {"qk_norm", norm}, {"rope", rope.theta}};
+  const AttentionConfig a = c.attention_of(b);
+  const char* norm = !b.qk_norm || a.qk_norm == QkNorm::none ? "none" : a.qk_norm == QkNorm::whole ? "whole" : "per_head";
+  nlohmann::json out = {{"heads", a.heads}, {"kv_heads", a.kv_heads}, {"head", a.key_size}, {"qk_norm", norm}, {"rope", rope.theta}};
   if (c.qkv_bias) out["bias"] = true;
   if (c.attention_output_bias) out["output_bias"] = true;
   if (b.mask == Mask::window) out["window"] = b.window;
@@ -65,9 +66,19 @@ nlohmann::json attention_of(const Config& c, const BlockConfig& b, uint32_t cont
   return out;
 }
 
+std::string_view kind_name(ExpertKind kind) { return std::ranges::find(own_expert_kinds(), kind, &OwnExpertKind::kind)->name; }
+
 nlohmann::json ffn_of(const BlockConfig& b, const std::string& balance) {
   if (!b.experts) return {{"kind", "dense"}, {"width", b.ffn_width}};
-  return {{"kind", "moe"}, {"experts", b.experts->experts}, {"width", b.experts->width}, {"routing", routing_text(b.experts->router)}, {"balance", balance}};
+  const SiteConfig& s = *b.experts;
+  nlohmann::json out = {{"kind", "moe"}, {"routing", s.routing.empty() ? routing_text(s.router) : s.routing}, {"balance", s.has_router ? balance : "none"}};
+  for (const ExpertGroupConfig& g : s.groups) {
+    out["experts"].push_back({{"kind", kind_name(g.kind)}, {"count", g.count}});
+    if (is_ffn(g.kind)) out["experts"].back()["width"] = g.width;
+  }
+  for (const SharedConfig& shared : s.shared) out["shared"].push_back({{"kind", kind_name(shared.kind)}, {"width", shared.width}, {"gate", shared.gate}});
+  if (s.route_table) out["hash_table"] = "random";  // whatever it is filled with: the file has its numbers
+  return out;
 }
 
 }  // namespace
@@ -79,7 +90,7 @@ Pretrained Pretrained::open(const std::filesystem::path& path) {
   const Config& c = out.file_->config();
   const std::vector<std::string> beyond = beyond_parts(c);
   if (!beyond.empty())
-    throw Error("{}: is a {} model, and the trainer has no parts for {}; models of the families llama, mistral, mixtral, olmoe, qwen2, qwen3 and qwen3_moe can be trained",
+    throw Error("{}: is a {} model, and the trainer has no parts for {}; models of the families llama, mistral, mixtral, olmoe, qwen2, qwen2_moe, qwen3, qwen3_moe and Moiety's own can be trained",
                 path.string(), c.family->name, fmt::join(beyond, ", "));
   return out;
 }
@@ -90,13 +101,13 @@ Description Pretrained::description(const Table& model) const {
   if (context > c.context) model.wrong("context", fmt::format("{} was made for {} positions", path().string(), c.context));
   const std::string balance = model.text("balance", "none");
   balances(balance, model);  // its mistakes belong to the table where it stands
-  bool mixture = false;
+  bool routers = false;
   nlohmann::json blocks = nlohmann::json::array();
   for (const BlockConfig& b : c.blocks) {
     blocks.push_back({{"attention", attention_of(c, b, static_cast<uint32_t>(context))}, {"ffn", ffn_of(b, balance)}});
-    mixture |= b.experts.has_value();
+    routers |= b.experts && b.experts->has_router;
   }
-  if (!mixture && balance != "none") model.wrong("balance", "there is no router to balance");
+  if (!routers && balance != "none") model.wrong("balance", "there is no router to balance");
   // Numbers before training are the file's: none need be drawn.
   return Description::of({{"d", c.d_model}, {"context", context}, {"blocks", c.blocks.size()}, {"eps", c.norm_epsilon}, {"z_loss", model.number("z_loss", 0)},
                           {"deviation", 0}, {"tied", c.tied_output}, {"block", blocks}}, path().string());

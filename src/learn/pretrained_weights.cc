@@ -28,8 +28,11 @@ Places places_of(Arena& arena, const Buffers& buffers) {
   Places out;
   for (const Parameter& p : arena.parameters()) {
     for (const ParameterPiece& piece : pieces_of(p)) {
-      const bool vector = piece.shape.size() == 1;
-      out.emplace(block_of(p) + piece.canonical, Place{arena.values() + p.at + piece.first, piece.apart, piece.shape[0], vector ? 1 : piece.shape[1], std::max<size_t>(piece.experts, 1)});
+      float* first = arena.values() + p.at + piece.first;
+      const bool vector = piece.shape.size() == 1, vectors = !vector && is_stack(p) && piece.experts == 0;
+      const Place place = vectors ? Place{first, piece.shape[1], piece.shape[1], 1, piece.shape[0]}
+                                  : Place{first, piece.apart, piece.shape[0], vector ? 1 : piece.shape[1], std::max<size_t>(piece.experts, 1)};
+      out.emplace(block_of(p) + piece.canonical, place);
     }
   }
   for (const auto& [name, numbers] : buffers) out.emplace(name, Place{numbers.data(), 0, numbers.size(), 1, 1});
@@ -51,7 +54,7 @@ void Pretrained::read(Arena& arena, const Buffers& buffers, const OnProgress& pr
     const auto at = places.find(t.name);
     if (at == places.end() || at->second.rows != t.matrix.rows || at->second.cols != t.matrix.cols || t.element >= at->second.elements)
       throw Error("{}: tensor {} has no place in the model that is trained", path().string(), t.name);
-    const bool other_order = c.ropes[0].interleaved && has_head_rows(t.name);
+    const bool other_order = c.ropes[0].interleaved && has_head_rows(t.name);  // in families whose blocks are alike
     for (size_t r = 0; r < t.matrix.rows; r++) {
       const size_t in_head = r % c.key_size, from = other_order ? r - in_head + other_pair_order(in_head, c.key_size / 2, false) : r;
       decode(t.matrix.type, t.matrix.row(from), {at->second.row(t.element, r), t.matrix.cols});

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 
+#include "learn/pieces.h"
 #include "routing/arguments.h"
 
 namespace moiety {
@@ -25,7 +26,6 @@ constexpr Group groups[] = {{"all", "*"},
                             {"head", "output.weight"}};
 
 bool fits(std::string_view glob, const Parameter& p) { return ::fnmatch(std::string(glob).c_str(), p.name.c_str(), 0) == 0; }
-bool is_stack(const Parameter& p) { return fits(stacks, p); }
 size_t experts_of(const Parameter& p) { return static_cast<size_t>(p.shape[0]); }
 uint32_t layer_of(const Parameter& p) { return static_cast<uint32_t>(std::stoul(p.name.substr(4))); }  // of "blk.3.…"
 
@@ -35,7 +35,7 @@ struct Selection {
   std::vector<ExpertRange> experts = {};  // of stacks; empty: whole parameters
 
   bool holds(const Parameter& p, size_t expert) const {
-    return experts.empty() || std::ranges::any_of(experts, [&](const ExpertRange& r) { return r.holds(layer_of(p), static_cast<uint32_t>(expert)); });
+    return experts.empty() || std::ranges::any_of(experts, [&](const ExpertRange& r) { return r.holds(layer_of(p), static_cast<uint32_t>(p.first_expert + expert)); });
   }
 };
 
@@ -48,7 +48,7 @@ std::vector<ExpertRange> ranges(const Table& rule, std::string_view text, const 
     while (word.ends_with(' ')) word.remove_suffix(1);
     ExpertRange range;
     if (!parse_range(word, range)) rule.wrong("which", fmt::format("'{}' is no expert; 17, 0-7, 3:17 or 3:0-7 is expected, several with commas between", word));
-    const bool there = std::ranges::any_of(arena.parameters(), [&](const Parameter& p) { return is_stack(p) && range.last < experts_of(p) && range.holds(layer_of(p), range.last); });
+    const bool there = std::ranges::any_of(arena.parameters(), [&](const Parameter& p) { return is_stack(p) && range.last >= p.first_expert && range.last < p.first_expert + experts_of(p) && range.holds(layer_of(p), range.last); });
     if (!there) rule.wrong("which", fmt::format("'{}': no layer has such experts", word));
     out.push_back(range);
     text.remove_prefix(std::min(end + 1, text.size()));

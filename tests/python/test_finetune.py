@@ -172,3 +172,23 @@ def test_what_cannot_be_trained_is_said_before_any_work(moiety, base, tmp_path):
     save_file(load_file(base / "model.safetensors"), other / "model.safetensors")
     message = refuses(start=other, status=1)
     assert "gemma3_text" in message and "no parts for" in message
+
+
+def test_models_of_our_own_family(moiety, tmp_path):
+    """Experts of several kinds, shared ones, a bias that a rule moves, a table of tokens: all of it is read, and rules count ids over the groups."""
+    mixed = ('experts = [{count = 2, width = 16}, {kind = "zero"}, {count = 2, kind = "gelu", width = 24}, {kind = "copy"}, {count = 2, kind = "constant"}], '
+             'shared = [{width = 8, gate = true}], routing = "sigmoid | bias | top_k(3) | renorm", balance = "bias_update(0.01)"')
+    for name, ffn, balance in (("mixed", mixed, 'balance = "bias_update(0.01)"'), ("hash", 'experts = 4, width = 16, routing = "hash", hash_table = "balanced"', "")):
+        call(moiety, "train", configuration(tmp_path, name=name, steps=12, ffn=ffn))
+        start = tmp_path / name / "model"
+        call(moiety, "train", fine(tmp_path, start, name=name + "-fine", more=balance))
+        nll = evaluations(tmp_path / f"{name}-fine")
+        assert same_perplexity(nll[0]["nll"], engine_nll(moiety, start, tmp_path))
+        assert same_perplexity(nll[3]["nll"], engine_nll(moiety, tmp_path / f"{name}-fine/model", tmp_path))
+        assert json.loads((start / "config.json").read_text()) == json.loads((tmp_path / f"{name}-fine/model/config.json").read_text())
+    rules = '[[rule]]\nwhich = "experts 1:4, 1:7"\n[[rule]]\nwhich = "all"\nfreeze = true'
+    call(moiety, "train", fine(tmp_path, tmp_path / "mixed/model", name="some", rules=rules, steps=4))
+    before, after = (load_file(tmp_path / run / "model/model.safetensors") for run in ("mixed", "some"))
+    moved = {(name, e) for name, old in before.items() for e in range(len(old)) if old[e].tobytes() != after[name].reshape(old.shape)[e].tobytes()}
+    # The second of the gelu experts, which are group 2, and the second of the constant ones.
+    assert moved == {(f"blk.1.ffn_{part}", 1) for part in ("up_exps.2.weight", "down_exps.2.weight", "const_exps.4.weight", "const_exps.4.bias")}
