@@ -44,7 +44,7 @@ TEST_F(Upcycle, CopiesComputeTheDenseModel) {
       EXPECT_LE(relative_error(logits(path), logits(fixture(name))), 1e-5);
       const auto model = load_model(path);
       EXPECT_EQ(model->sites.size(), model->blocks.size());
-      for (const Site* site : model->sites) EXPECT_EQ(site->config->experts, 5u);
+      for (const Site* site : model->sites) EXPECT_EQ(site->config->ids(), 5u);
       std::filesystem::remove_all(path);
     }
 }
