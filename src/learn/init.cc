@@ -6,7 +6,9 @@ namespace moiety {
 namespace {
 
 bool has(const Parameter& p, std::string_view part) { return p.name.find(part) != std::string::npos; }
-bool is_matrix_of_block(const Parameter& p) { return p.name.starts_with("blk.") && p.shape.size() >= 2; }
+bool is_matrix_of_block(const Parameter& p) { return p.name.starts_with("blk.") && p.name.ends_with(".weight") && p.shape.size() >= 2; }
+// To as many numbers at any width: routers, the gates of shared experts, the shares of constant ones.
+bool is_output_of_block(const Parameter& p) { return is_matrix_of_block(p) && (has(p, "ffn_gate_inp") || has(p, "ffn_const")); }
 
 void normal(const InitSite&, std::span<Parameter>) {}
 
@@ -30,7 +32,7 @@ void mup(const InitSite& site, std::span<Parameter> parameters) {
   if (base == 0) site.table.wrong("mup_base", "it must not be 0");
   const double wider = static_cast<double>(site.d) / static_cast<double>(base);
   for (Parameter& p : parameters) {
-    if (has(p, "ffn_gate_inp.")) scale(p, 1 / wider, 1 / wider);  // to as many experts at any width: an output
+    if (is_output_of_block(p)) scale(p, 1 / wider, 1 / wider);
     else if (is_matrix_of_block(p)) scale(p, 1 / std::sqrt(wider), 1 / wider);
   }
   // The multiplier 1 / wider of the logits, which an embedding that is the head, too, needs (table 8), stands in the norm before it: a weight that
