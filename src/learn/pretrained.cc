@@ -21,7 +21,7 @@ std::vector<std::string> beyond_parts(const Config& c) {
     if (has && !std::ranges::count(out, what)) out.emplace_back(what);
   };
   add(c.norm != NormKind::rms || c.norm_bias, "norms other than RMSNorm");
-  add(c.placement != NormPlacement::pre, "norms behind attention and FFN");
+  add(c.placement != NormPlacement::pre, "its places of norms");
   add(c.norm_epsilon != c.output_norm_epsilon, "a last norm with an epsilon of its own");
   add(c.activation != Activation::silu, "activations other than SiLU");
   add(c.attention_softcap != 0 || c.final_softcap != 0, "capped logits");
@@ -90,7 +90,7 @@ Pretrained Pretrained::open(const std::filesystem::path& path) {
   const Config& c = out.file_->config();
   const std::vector<std::string> beyond = beyond_parts(c);
   if (!beyond.empty())
-    throw Error("{}: is a {} model, and the trainer has no parts for {}; models of the families llama, mistral, mixtral, olmoe, qwen2, qwen2_moe, qwen3, qwen3_moe and Moiety's own can be trained",
+    throw Error("{}: is of the family {}, and the trainer has no parts for {}; the families dots1, llama, mistral, mixtral, olmoe, qwen2, qwen2_moe, qwen3, qwen3_moe and Moiety's own can be trained",
                 path.string(), c.family->name, fmt::join(beyond, ", "));
   return out;
 }

@@ -3,7 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import BUILD
+from conftest import BUILD, ROOT
 from safetensors.numpy import load_file, save_file
 from small_models import write_model
 from test_train import TOKENIZER, call, configuration
@@ -48,11 +48,11 @@ domain = "words"
     return folder / f"{name}.toml"
 
 
-def engine_nll(moiety, model, folder, text=ONE, first=None):
-    """Of a text behind the token that ends texts, by the engine."""
-    ids = json.loads(call(moiety, "tokenize", model, text, "--no-special", "--json"))["ids"]
+def engine_nll(moiety, model, folder, first=None, tokenizer=None):
+    """Of the text behind the token that ends texts, by the engine."""
+    ids = json.loads(call(moiety, "tokenize", tokenizer or model, ONE, "--no-special", "--json"))["ids"]
     first = json.loads((model / "config.json").read_text())["eos_token_id"] if first is None else first
-    call(moiety, "logits", model, "--tokens", ",".join(map(str, [first, *ids[:-1]])), "--out", folder / "logits")
+    call(moiety, "logits", model, "--tokens", ",".join(map(str, [first, *ids[:-1]])), "--out", folder / "logits", "--compute", "f32")
     logits = np.load(folder / "logits/logits-0.npy").astype(np.float64)
     top = logits.max(axis=1, keepdims=True)
     log_sums = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0]
@@ -152,6 +152,19 @@ def test_dense_models_and_scaled_positions(moiety, tmp_path, kind):
     assert same_perplexity(nll[0]["nll"], engine_nll(moiety, tmp_path / "hf", tmp_path, first=0))
     assert same_perplexity(nll[3]["nll"], engine_nll(moiety, tmp_path / "fine/model", tmp_path, first=0))
     assert len(changed(tmp_path / "hf", tmp_path / "fine/model")) == len(load_file(tmp_path / "hf/model.safetensors"))
+
+
+@pytest.mark.parametrize("family", ["dots1", "llama", "llama-llama3", "llama-yarn", "mistral-sliding", "mixtral", "mixtral-sliding", "olmoe", "qwen2", "qwen2_moe",
+                                    "qwen2_moe-sparse_step", "qwen3", "qwen3_moe"])
+def test_every_family_is_computed_as_the_engine_computes_it(moiety, tmp_path, family):
+    """Among them windows, scaled positions, biases, shared experts, dense blocks between mixtures, router scores by sigmoid."""
+    start = ROOT / "tests/fixtures" / family
+    tokenizer = json.loads(TOKENIZER.read_text())  # with as few tokens as the models have rows
+    tokenizer["model"] |= {"vocab": {token: i for token, i in tokenizer["model"]["vocab"].items() if i < 95} | {"Ġ": 95}, "merges": []}
+    (tmp_path / "small.json").write_text(json.dumps(tokenizer))
+    call(moiety, "train", fine(tmp_path, start, steps=1, rate=0, context=40, data='tokenizer = "small.json"'))
+    expected = engine_nll(moiety, start, tmp_path, first=0, tokenizer=tmp_path / "small.json")
+    assert same_perplexity(evaluations(tmp_path / "fine")[0]["nll"], expected)
 
 
 def test_what_cannot_be_trained_is_said_before_any_work(moiety, base, tmp_path):
