@@ -10,7 +10,7 @@ void add_train(Commands& commands) {
   verb->add_option("--resume", o->resume, "the directory of a run that goes on from its last checkpoint, with the same bits (default: a new run)")->excludes(config);
   verb->add_option("-o,--out", o->out, "directory of the run: metrics.jsonl, checkpoints, tokenised text (default: CONFIG without .toml)");
   verb->add_option("-t,--threads", o->threads, "threads (default: the cores that affinity and cgroup allow); never changes a result")->check(CLI::Range(1, 1024));
-  verb->add_option("--device", o->device, "where the graph is computed: cpu, or cuda with a libtorch that has it (default: cpu)")->check(CLI::IsMember({"cpu", "cuda"}))->default_val("cpu");
+  verb->add_option("--device", o->device, "where the graph is computed: cpu, or cuda with a libtorch that has it (default: cpu)")->check(CLI::IsMember({"cpu", "cuda"}));
   verb->add_flag("--json", o->json, "one JSON document on stdout");
   verb->footer("Example: moiety train nano.toml; after an interruption, moiety train --resume nano");
   verb->callback([o, &commands] {

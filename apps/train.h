@@ -7,7 +7,7 @@
 namespace moiety {
 
 struct TrainVerb {
-  std::string config, out, resume, device;
+  std::string config, out, resume, device = "cpu";
   size_t threads = 0;
   bool json = false;
 };

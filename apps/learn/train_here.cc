@@ -14,7 +14,7 @@ int run_train(const TrainVerb& verb, const Commands& commands) {
   if (o.resume) o.folder = verb.resume;
   else if (!verb.out.empty()) o.folder = verb.out;
   o.threads = verb.threads;
-  if (verb.device != "cpu") o.device = verb.device;
+  o.device = verb.device;
   o.quiet = commands.quiet;
   const RunResult r = train(o);
   if (verb.json) {

@@ -27,8 +27,8 @@ std::string_view expert_kind_name(ExpertKind kind);
 inline bool is_ffn(ExpertKind kind) { return kind == ExpertKind::ffn || kind == ExpertKind::gelu || kind == ExpertKind::relu; }
 
 enum class PartRole : uint16_t { gate, up, down, gate_bias, up_bias, down_bias, query, output, share, vector };
-// Whether it is a vector: float32, read as it lies.
-constexpr bool is_bias(PartRole role) { return role == PartRole::gate_bias || role == PartRole::up_bias || role == PartRole::down_bias || role == PartRole::vector; }
+// Float32, read as it lies.
+constexpr bool is_vector(PartRole role) { return role == PartRole::gate_bias || role == PartRole::up_bias || role == PartRole::down_bias || role == PartRole::vector; }
 
 struct Part {
   PartRole role;

@@ -16,6 +16,7 @@ void move_average(Arena& arena, double ema, uint64_t step, Workers& workers) {
 
 void AveragedWeights::swap() {
   if (arena_.averages()) std::swap_ranges(arena_.values(), arena_.values() + arena_.moving(), arena_.averages());
+  arena_.refresh();
 }
 
 }  // namespace moiety

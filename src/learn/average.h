@@ -11,7 +11,7 @@ namespace moiety {
 // After the update of `step` (from 0).
 void move_average(Arena& arena, double ema, uint64_t step, Workers& workers);
 
-// While it lives, the averages stand where the weights do, if the arena has them.
+// While it lives, the averages stand where the weights do, if the arena has them; what the graph computes with is up to date.
 class AveragedWeights {
  public:
   explicit AveragedWeights(Arena& arena) : arena_(arena) { swap(); }

@@ -31,12 +31,6 @@ constexpr Shape candidates[] = {{"qwen3_moe", "per_head", true}, {"olmoe", "whol
 // "softmax | top_k(4) | renorm" as the parser writes it.
 std::string spelled(const std::string& routing) { return routing.empty() ? "" : RoutingPolicy::parse(routing).text(); }
 
-// The first k that a routing text names: all candidates choose by one top_k.
-uint32_t top_k_of(const std::string& routing) {
-  const size_t at = routing.find("top_k(");
-  return at == std::string::npos ? 0 : static_cast<uint32_t>(std::strtoul(routing.c_str() + at + 6, nullptr, 10));
-}
-
 // A config.json, and what the engine makes of it.
 struct Described {
   nlohmann::json json;
@@ -53,7 +47,7 @@ Described described(const PartFacts& facts) {
   };
   if (!facts.beyond.empty()) return own("no family that it knows has " + facts.beyond);
   for (const Shape& family : candidates) {
-    const uint32_t k = top_k_of(facts.routing);
+    const uint32_t k = first_top_k(facts.routing);  // all candidates choose by one
     if (facts.qk_norm != family.qk_norm || facts.routing.empty() == family.experts || (family.experts && k == 0)) continue;
     for (bool renorm : {true, false}) {
       nlohmann::json json = facts.config;

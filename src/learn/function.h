@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "base/error.h"
+#include "kernels/ops.h"
 #include "learn/pass.h"
 
 namespace moiety {
@@ -38,6 +39,16 @@ struct GradientPlace {
   }
   explicit operator bool() const { return data; }
 };
+
+// out = x + y, where out may be x, and y a row for all (of stride 0).
+inline void add_rows(ConstRows x, ConstRows y, Rows out, Workers& workers) {
+  workers.run(x.rows, 64, [&](size_t begin, size_t end, size_t) {
+    for (size_t r = begin; r < end; r++) {
+      if (out[r] != x[r]) std::copy_n(x[r], x.cols, out[r]);
+      add({out[r], x.cols}, {y[r], x.cols});
+    }
+  });
+}
 
 inline at::Tensor new_rows(int64_t rows, int64_t cols) { return at::empty({rows, cols}, at::kFloat); }
 

@@ -9,15 +9,8 @@ namespace {
 struct Bias : torch::autograd::Function<Bias> {
   static at::Tensor forward(AutogradContext* c, at::Tensor x, at::Tensor bias, Pass* pass) {
     at::Tensor out = at::empty_like(x);
-    const ConstRows from = rows_of(x);
-    const Rows to = rows_to(out);
-    const std::span<const float> added(bias.data_ptr<float>(), from.cols);
-    pass->workers.run(from.rows, 64, [&](size_t begin, size_t end, size_t) {
-      for (size_t r = begin; r < end; r++) {
-        std::copy_n(from[r], from.cols, to[r]);
-        add({to[r], to.cols}, added);
-      }
-    });
+    const ConstRows from = rows_of(x), added{bias.data_ptr<float>(), from.rows, from.cols, 0};
+    add_rows(from, added, rows_to(out), pass->workers);
     c->save_for_backward({bias});
     keep(c, pass);
     return out;

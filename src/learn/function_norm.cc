@@ -7,15 +7,6 @@
 namespace moiety {
 namespace {
 
-void add_rows(ConstRows x, ConstRows y, Rows out, Workers& workers) {
-  workers.run(x.rows, 64, [&](size_t begin, size_t end, size_t) {
-    for (size_t r = begin; r < end; r++) {
-      if (out[r] != x[r]) std::copy_n(x[r], x.cols, out[r]);
-      add({out[r], x.cols}, {y[r], x.cols});
-    }
-  });
-}
-
 // Through the norm alone, from what both functions below save: the rows that were normed, the weight, the rows' factors.
 struct NormGradient {
   at::Tensor dx, d_weight;

@@ -40,7 +40,7 @@ std::string first_broken(Arena& arena) {
 }
 
 std::optional<at::Device> device_of(const std::string& name) {
-  if (name.empty()) return {};
+  if (name == "cpu") return {};
   if (!at::globalContext().hasCUDA()) throw UsageError("--device {}: the libtorch that this program runs with finds no such device; leave the option out", name);
   return at::Device(name);
 }
@@ -148,7 +148,6 @@ RunResult train(const RunOptions& o) {
   };
   const auto evaluation = [&] {
     const AveragedWeights averaged(arena);
-    arena.refresh();
     result.held_out = evaluate(model, corpus.held_out, plan.sequences_at_once, loop.pass());
     metrics.evaluation(result.steps, result.held_out);
     write_report(start.folder);
@@ -170,7 +169,6 @@ RunResult train(const RunOptions& o) {
     if (result.steps % plan.checkpoint_every == 0 || result.steps == plan.steps) save();
   }
   const AveragedWeights averaged(arena);
-  arena.refresh();
   if (result.held_out.empty()) result.held_out = evaluate(model, corpus.held_out, plan.sequences_at_once, loop.pass());
   result.active_parameters = model.active_parameters();
   result.seconds = seconds();

@@ -13,7 +13,7 @@ struct RunOptions {
   std::optional<std::filesystem::path> folder;  // of the run; else the description's `run`, else the configuration's name without .toml
   bool resume = false;                          // `folder` holds a run that goes on
   size_t threads = 0;                           // 0: default_thread_count()
-  std::string device = {};                      // "cuda": the graph is computed there, in libtorch's own operations; the optimiser stays here
+  std::string device = "cpu";                   // "cuda": the graph is computed there, in libtorch's own operations; the optimiser stays here
   bool quiet = false;
   bool only_check = false;                      // finds what is wrong with the description, and does no more
 };

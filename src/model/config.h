@@ -178,5 +178,7 @@ inline uint32_t SiteConfig::widest() const {
 
 // The pipeline of a site: "sigmoid | bias | groups(8, 4, rank=sum2) | top_k(8) | renorm | scale(2.5)".
 std::string routing_text(const RouterConfig& router);
+// The k of the first top_k in such a text; 0: there is none, or one too large to count.
+uint32_t first_top_k(const std::string& routing);
 
 }  // namespace moiety

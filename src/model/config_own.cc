@@ -101,9 +101,8 @@ void check_routing(const SiteConfig& s, uint32_t layer, const std::string& origi
 // The most experts that a row has, as far as the text says.
 uint32_t most_chosen(const SiteConfig& s) {
   if (!s.has_router && s.route_table) return 1;
-  const size_t at = s.routing.find("top_k(");
-  const uint64_t k = at == std::string::npos ? 0 : std::strtoull(s.routing.c_str() + at + 6, nullptr, 10);
-  return k >= 1 && k < s.ids() ? static_cast<uint32_t>(k) : s.ids();
+  const uint32_t k = first_top_k(s.routing);
+  return k >= 1 && k < s.ids() ? k : s.ids();
 }
 
 SiteConfig read_own_site(const json& object, uint32_t layer, const std::string& origin) {

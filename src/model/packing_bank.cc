@@ -9,12 +9,9 @@ std::unique_ptr<Lease> PackingBank::lease(std::span<const uint32_t> ids) {
 
 void PackingBank::hint(std::span<const uint32_t> ids, float) {
   const std::lock_guard lock(mutex_);
-  for (uint32_t id : ids) {
-    if (packed_.at(id)) continue;
-    packed_[id] = true;
-    for (Part& part : experts_[id].parts)
-      if (!part.matrix.panels && !is_bias(part.role)) packer_->pack(part.matrix, true);
-  }
+  for (uint32_t id : ids)
+    for (Part& part : experts_.at(id).parts)
+      if (!part.matrix.panels && !is_vector(part.role)) packer_->pack(part.matrix, true);
 }
 
 }  // namespace moiety

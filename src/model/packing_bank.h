@@ -11,13 +11,12 @@ namespace moiety {
 class PackingBank : public MemoryBank {
  public:
   // Matrices in rows must lie in a mapped file.
-  PackingBank(std::vector<Expert> experts, std::shared_ptr<Packer> packer) : MemoryBank(std::move(experts)), packed_(size()), packer_(std::move(packer)) {}
+  PackingBank(std::vector<Expert> experts, std::shared_ptr<Packer> packer) : MemoryBank(std::move(experts)), packer_(std::move(packer)) {}
   std::unique_ptr<Lease> lease(std::span<const uint32_t> ids) override;
   void hint(std::span<const uint32_t> ids, float urgency) override;
 
  private:
   std::mutex mutex_;
-  std::vector<bool> packed_;  // [experts]
   std::shared_ptr<Packer> packer_;
 };
 

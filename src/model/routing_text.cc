@@ -1,6 +1,8 @@
 // A family's routing as the text that a user could write.
 #include <fmt/format.h>
 
+#include <cstdlib>
+
 #include "model/config.h"
 
 namespace moiety {
@@ -35,6 +37,13 @@ std::string routing_text(const RouterConfig& r) {
   if (r.renorm) stage(renorm_text(r));
   if (r.scale != 1) stage(fmt::format("scale({})", r.scale));
   return text;
+}
+
+uint32_t first_top_k(const std::string& routing) {
+  constexpr std::string_view stage = "top_k(";
+  const size_t at = routing.find(stage);
+  const unsigned long long k = at == std::string::npos ? 0 : std::strtoull(routing.c_str() + at + stage.size(), nullptr, 10);
+  return k <= UINT32_MAX ? static_cast<uint32_t>(k) : 0;
 }
 
 }  // namespace moiety

@@ -63,6 +63,23 @@ weight = 2
     return folder_ / (name + ".toml");
   }
 
+  // Parameters and buffers as a description begins with, or as the newest checkpoint of `run` holds them.
+  struct Described {
+    Arena arena;
+    std::unique_ptr<LanguageModel> model;
+  };
+  static std::unique_ptr<Described> described(const fs::path& config, uint64_t steps, Workers& workers, const fs::path& run = {}) {
+    Description description = Description::read(config);
+    description.set_steps(steps);
+    auto out = std::make_unique<Described>();
+    const int64_t vocabulary = static_cast<int64_t>(load_data_tokenizer(std::string(MOIETY_SOURCE_DIR) + "/tests/data/tokenizers/byte_level/tokenizer.json").tokenizer->size());
+    out->model = std::make_unique<LanguageModel>(description.root().table("model"), vocabulary, out->arena);
+    apply_rules(description.root(), out->arena);
+    out->arena.finish(3, workers);
+    if (!run.empty()) read_checkpoint(*newest_checkpoint(run), out->arena, out->model->buffers());
+    return out;
+  }
+
   static RunResult run(const fs::path& config, size_t threads = 2) { return train({.config = config, .folder = {}, .threads = threads, .quiet = true}); }
 
   fs::path folder_;
@@ -119,20 +136,14 @@ TEST_F(Runs, TheEngineComputesTheSame) {
     const fs::path config = write(shape.name, 10, shape.ffn, shape.attention);
     const RunResult r = run(config);
     Workers workers(2);
-    Description description = Description::read(config);
-    description.set_steps(10);
-    Arena arena;
-    const int64_t vocabulary = static_cast<int64_t>(load_data_tokenizer(std::string(MOIETY_SOURCE_DIR) + "/tests/data/tokenizers/byte_level/tokenizer.json").tokenizer->size());
-    LanguageModel model(description.root().table("model"), vocabulary, arena);
-    arena.finish(0, workers);
-    read_checkpoint(*newest_checkpoint(r.folder), arena, model.buffers());
+    const auto trained = described(config, 10, workers, r.folder);
     const std::vector<int32_t> ids{5, 90, 17, 40, 41, 200, 90, 17, 3};
     const int64_t rows = static_cast<int64_t>(ids.size());
     Pass pass{workers, nullptr, {}};
     TrainingStep step{pass};
     step.training = false;
     const at::NoGradGuard no_graph;
-    const at::Tensor hidden = model.hidden({rows, rows, at::tensor(ids, at::kInt)}, step), expected = at::matmul(hidden, arena.value(0).t());
+    const at::Tensor hidden = trained->model->hidden({rows, rows, at::tensor(ids, at::kInt)}, step), expected = at::matmul(hidden, trained->arena.value(0).t());
     Session session(load_model(r.model), {.threads = 2, .cache_type = TensorType::f32});
     const Append append{session.add_sequence(), ids, WantLogits::all};
     const std::vector<float> logits = session.evaluate({&append, 1})[0];
@@ -157,19 +168,9 @@ TEST_F(Runs, FrozenParametersStayAsTheyWere) {
   const std::string rule = "[[rule]]\nmatch = \"blk.0.*\"\nfreeze = true\n[[rule]]\nmatch = \"token_embd.weight\"\nfreeze = true\n";
   const RunResult r = run(write("frozen", 5, moe_, "heads = 2", rule));
   Workers workers(2);
-  const auto values = [&](bool trained) {
-    Description description = Description::read(folder_ / "frozen.toml");
-    description.set_steps(5);
-    auto arena = std::make_unique<Arena>();
-    LanguageModel model(description.root().table("model"), static_cast<int64_t>(load_data_tokenizer(std::string(MOIETY_SOURCE_DIR) + "/tests/data/tokenizers/byte_level/tokenizer.json").tokenizer->size()), *arena);
-    apply_rules(description.root(), *arena);
-    arena->finish(3, workers);
-    if (trained) read_checkpoint(*newest_checkpoint(r.folder), *arena, model.buffers());
-    return arena;
-  };
-  const auto before = values(false), after = values(true);
-  for (size_t i = 0; i < before->parameters().size(); i++) {
-    const Parameter& p = before->parameters()[i];
+  const auto first = described(folder_ / "frozen.toml", 5, workers), last = described(folder_ / "frozen.toml", 5, workers, r.folder);
+  Arena *before = &first->arena, *after = &last->arena;
+  for (const Parameter& p : before->parameters()) {
     const bool frozen = p.name.starts_with("blk.0.") || p.name == "token_embd.weight";
     const bool same = std::equal(before->values() + p.at, before->values() + p.at + p.count, after->values() + p.at);
     EXPECT_EQ(same, frozen) << p.name;
@@ -194,17 +195,9 @@ TEST_F(Runs, RulesNameGroupsAndExperts) {
   for (const Case& c : cases) {
     SCOPED_TRACE(c.name);
     const RunResult r = run(write("rules-" + c.name, 4, moe_, "heads = 2", c.rules));
-    const auto arena_of = [&](bool trained) {
-      Description description = Description::read(folder_ / ("rules-" + c.name + ".toml"));
-      description.set_steps(4);
-      auto arena = std::make_unique<Arena>();
-      LanguageModel model(description.root().table("model"), static_cast<int64_t>(load_data_tokenizer(std::string(MOIETY_SOURCE_DIR) + "/tests/data/tokenizers/byte_level/tokenizer.json").tokenizer->size()), *arena);
-      apply_rules(description.root(), *arena);
-      arena->finish(3, workers);
-      if (trained) read_checkpoint(*newest_checkpoint(r.folder), *arena, model.buffers());
-      return arena;
-    };
-    const auto before = arena_of(false), after = arena_of(true);
+    const fs::path config = folder_ / ("rules-" + c.name + ".toml");
+    const auto first = described(config, 4, workers), last = described(config, 4, workers, r.folder);
+    Arena *before = &first->arena, *after = &last->arena;
     for (const Parameter& p : before->parameters()) {
       const size_t parts = stack(p.name) ? 4 : 1, size = p.count / parts;
       for (size_t e = 0; e < parts; e++) {
