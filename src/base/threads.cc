@@ -109,12 +109,24 @@ struct Workers::State {
   std::atomic<size_t> next{0};
   std::exception_ptr failure;  // guarded by mutex
 
+  // A range from what is left, empty when nothing is. Long ranges first, since what they read lies together in memory; the last ones are short, so
+  // that no thread waits long for another (Polychronopoulos and Kuck 1987, "Guided Self-Scheduling").
+  std::pair<size_t, size_t> take_range() {
+    size_t begin = next.load(std::memory_order_relaxed), end;
+    do {
+      if (begin >= count) return {count, count};
+      const size_t grains = (count - begin) / grain / (4 * (threads.size() + 1));
+      end = std::min(count, begin + std::max<size_t>(1, grains) * grain);
+    } while (!next.compare_exchange_weak(begin, end, std::memory_order_relaxed));
+    return {begin, end};
+  }
+
   void take_ranges(size_t worker) {
     try {
       for (;;) {
-        const size_t begin = next.fetch_add(grain, std::memory_order_relaxed);
-        if (begin >= count) return;
-        (*work)(begin, std::min(count, begin + grain), worker);
+        const auto [begin, end] = take_range();
+        if (begin == end) return;
+        (*work)(begin, end, worker);
       }
     } catch (...) {
       const std::lock_guard lock(mutex);
@@ -162,7 +174,7 @@ void Workers::run(size_t count, size_t grain, const std::function<void(size_t, s
   State& s = *state_;
   grain = std::max<size_t>(1, grain);
   if (s.threads.empty() || count <= grain) {
-    for (size_t begin = 0; begin < count; begin += grain) work(begin, std::min(count, begin + grain), 0);
+    if (count != 0) work(0, count, 0);
     return;
   }
   s.work = &work;

@@ -22,7 +22,7 @@ class Workers {
   ~Workers();
   size_t size() const;
 
-  // Calls work(begin, end, worker) on disjoint ranges that cover [0, count), each a multiple of `grain` long but the last;
+  // Calls work(begin, end, worker) on disjoint ranges that cover [0, count), each a multiple of `grain` long but the last, long ones first;
   // worker < size(). Which worker gets which range is open, so no result may depend on it. Returns when all is done; the first
   // exception of a worker is thrown here. One call at a time; calls do not nest.
   void run(size_t count, size_t grain, const std::function<void(size_t begin, size_t end, size_t worker)>& work);

@@ -9,7 +9,8 @@
 namespace moiety {
 
 // out[t][r] = row r of the panel times activation row x[t]. `x` are Q8Block rows where the type has a PanelFormat, else float rows.
-using PanelKernel = void (*)(const std::byte* panel, size_t cols, const void* const* x, size_t tokens, float (*out)[panel_rows]);
+// next: the panel that is multiplied after this one, or any place: its first lines are asked for while the last ones of this one are used.
+using PanelKernel = void (*)(const std::byte* panel, const std::byte* next, size_t cols, const void* const* x, size_t tokens, float (*out)[panel_rows]);
 
 inline constexpr size_t panel_tile = 12;
 

@@ -88,7 +88,7 @@ struct Portable {
     return rows([&](int i) { return from_f16(static_cast<uint16_t>(byte(p, i) << 7)) * 128; });
   }
   static void store(float* p, const F& x) { std::memcpy(p, x.at, sizeof(x.at)); }
-  static void ahead(const std::byte*, size_t) {}
+  static void ask(const std::byte*, size_t) {}
 };
 
 constexpr PanelKernels made = all_kernels<Portable>("portable");

@@ -87,15 +87,21 @@ void multiply_panels(const Place& place, size_t begin, size_t end, size_t tokens
     count = panel_kernels().next_rows(tokens - t);
     for (size_t k = 0; k < count; k++) some[k] = place.rows[t + k];
     for (size_t p = begin; p < end; p++) {
-      place.multiply(ready[p], w.cols, some, count, out);
+      place.multiply(ready[p], ready[p + 1], w.cols, some, count, out);
       const size_t column = p * panel_rows, wide = std::min(panel_rows, w.rows - column);
       for (size_t k = 0; k < count; k++) std::copy_n(out[k], wide, place.product->y[t + k] + column);
     }
   }
 }
 
+// Panels that all rows of x can pass by before others displace them from the second-level cache.
+size_t panels_that_fit(size_t bytes) { return std::max<size_t>(1, (size_t{256} << 10) / bytes); }
+
 void multiply_range(const Place& place, size_t begin, size_t end, size_t tokens) {
-  ReadyPanels::each_part(*place.product->w, begin, end, tokens, [&](size_t first, size_t last) { multiply_panels(place, first, last, tokens); });
+  const size_t step = tokens > panel_tile ? panels_that_fit(place.bytes) : end - begin;
+  for (; begin < end; begin += step)
+    ReadyPanels::each_part(*place.product->w, begin, std::min(end, begin + step), tokens,
+                           [&](size_t first, size_t last) { multiply_panels(place, first, last, tokens); });
 }
 
 }  // namespace
@@ -116,9 +122,9 @@ void panel_products(std::span<const MatrixProduct> products, Activations& x, Wor
     all += panels(p.w->rows);
     bytes = std::max(bytes, places.back().bytes);
   }
-  // Enough work for a worker to fetch a range, few enough panels to stay in its cache, and ranges enough for all workers.
-  const size_t fit = std::max<size_t>(1, (size_t{256} << 10) / bytes), worthwhile = std::max<size_t>(1, (size_t{64} << 10) / bytes / x.rows());
-  const size_t grain = std::min(x.rows() > 1 ? fit : worthwhile, all / workers.size() / 4 + 1);
+  // Enough work for a worker to fetch a range.
+  const size_t worthwhile = x.rows() > 1 ? panels_that_fit(bytes) : std::max<size_t>(1, (size_t{64} << 10) / bytes);
+  const size_t grain = std::min(worthwhile, all / workers.size() / 4 + 1);
   workers.run(all, grain, [&](size_t begin, size_t end, size_t) {
     for (size_t i = 0; i < places.size(); i++) {
       const size_t first = places[i].first, last = i + 1 < places.size() ? places[i + 1].first : all;

@@ -86,10 +86,9 @@ struct Avx2 {
     return times(_mm256_cvtph_ps(_mm_slli_epi16(_mm_cvtepu8_epi16(bytes8(p)), 7)), all(128));
   }
   static void store(float* p, F x) { _mm256_storeu_ps(p, x); }
-  // Panels stream through once when few rows are there: the lines that come in a while are asked for now.
   // (Inlined by force: g++ takes a function that only prefetches for one without effect.)
-  [[gnu::always_inline]] static void ahead(const std::byte* p, size_t bytes) {
-    for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(p) + 4096 + i, _MM_HINT_T0);
+  [[gnu::always_inline]] static void ask(const std::byte* p, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(p) + i, _MM_HINT_T0);
   }
 };
 

@@ -16,7 +16,8 @@ namespace moiety {
 namespace {
 
 constexpr size_t tile = panel_tile;
-constexpr size_t units = 32;  // inner units of a task: two panels, one block of 8-bit activations
+constexpr size_t units = 32;        // inner units of a task: two panels, one block of 8-bit activations
+constexpr size_t down_panels = 8;  // of a group that meet several tiles of rows
 
 const float* values_of(const Matrix* bias) { return bias ? reinterpret_cast<const float*>(bias->data) : nullptr; }
 const float* values_of(std::span<const float> bias) { return bias.empty() ? nullptr : bias.data(); }
@@ -43,6 +44,7 @@ struct Inner {  // [rows of a group, width], in the form that `down` takes
 };
 
 bool packed(const Matrix* m) { return m && m->panels; }
+const std::byte* panel_at(const Matrix& m, size_t panel) { return m.panels + panel * panel_bytes(m.type, m.cols); }
 
 bool takes(const Group& g) {
   if (!packed(g.up) || !packed(g.down) || g.up->rows % units != 0) return false;
@@ -90,8 +92,8 @@ void add_bias(const float* bias, size_t column, float (*out)[panel_rows], size_t
     for (size_t c = 0; c < panel_rows; c++) out[k][c] += bias[column + c];
 }
 
-// Region 1: blocks of units [begin, end) of a group for all its rows.
-void compute_inner(const Config& config, const Group& g, Inner& inner, const RowPointers& x, size_t begin, size_t end) {
+// Region 1: blocks of units [begin, end) of a group for all its rows; `next` are the weights that come after them.
+void compute_inner(const Config& config, const Group& g, Inner& inner, const RowPointers& x, size_t begin, size_t end, const std::byte* next) {
   static thread_local PanelRoom gate_room, up_room;
   const PanelKernels& kernels = panel_kernels();
   const PanelKernel multiply = panel_kernel_of(kernels, g.up->type);
@@ -107,8 +109,9 @@ void compute_inner(const Config& config, const Group& g, Inner& inner, const Row
     for (size_t u = begin; u < end; u++) {
       for (size_t half = 0; half < 2; half++) {
         const size_t panel = 2 * u + half, column = panel * panel_rows;
-        multiply(gates[panel], first.cols, some, count, gate);
-        if (ups) multiply((*ups)[panel], g.up->cols, some, count, up);
+        const std::byte* after = panel + 1 < 2 * end ? gates[panel + 1] : next;
+        multiply(gates[panel], ups ? (*ups)[panel] : after, first.cols, some, count, gate);
+        if (ups) multiply((*ups)[panel], after, g.up->cols, some, count, up);
         add_bias(g.gate ? g.gate_bias : g.up_bias, column, gate, count);
         if (ups) add_bias(g.up_bias, column, up, count);
         for (size_t k = 0; k < count; k++) {
@@ -125,8 +128,8 @@ void compute_inner(const Config& config, const Group& g, Inner& inner, const Row
   }
 }
 
-// Region 2: output panels [begin, end) of one group, added to `out`.
-void add_outputs(const Group& g, const Inner& inner, size_t begin, size_t end, Rows out) {
+// Region 2: a few output panels [begin, end) of one group, added to `out`; `next` are the weights that come after them.
+void add_few_outputs(const Group& g, const Inner& inner, size_t begin, size_t end, const std::byte* next, Rows out) {
   static thread_local PanelRoom room;
   const PanelKernels& kernels = panel_kernels();
   const PanelKernel multiply = panel_kernel_of(kernels, g.down->type);
@@ -138,13 +141,21 @@ void add_outputs(const Group& g, const Inner& inner, size_t begin, size_t end, R
     for (size_t k = 0; k < count; k++) some[k] = inner.row(m + k);
     for (size_t p = begin; p < end; p++) {
       const size_t column = p * panel_rows, wide = std::min(panel_rows, g.down->rows - column);
-      multiply(panels[p], g.down->cols, some, count, y);
+      multiply(panels[p], p + 1 < end ? panels[p + 1] : next, g.down->cols, some, count, y);
       for (size_t k = 0; k < count; k++) {
         if (g.down_bias) add({y[k], wide}, {g.down_bias + column, wide});
         add_scaled({out[g.rows[m + k]] + column, wide}, {y[k], wide}, g.weights[m + k]);
       }
     }
   }
+}
+
+// Any number: at once where all rows are a tile that reads each panel once, else so few that they stay in the cache from tile to tile.
+void add_outputs(const Group& g, const Inner& inner, size_t begin, size_t end, const std::byte* next, Rows out) {
+  const size_t step = g.rows.size() > tile ? down_panels : end - begin, last = end;
+  for (; begin < end; begin += step)
+    ReadyPanels::each_part(*g.down, begin, std::min(end, begin + step), g.rows.size(),
+                           [&](size_t from, size_t to) { add_few_outputs(g, inner, from, to, to < last ? panel_at(*g.down, to) : next, out); });
 }
 
 // Of an expert that is no FFN, columns [begin, end).
@@ -180,19 +191,22 @@ bool run_fused(const Step& step, const Site& site, const Assignment& assignment,
   step.workers.run(tasks.size(), 1, [&](size_t begin, size_t end, size_t) {
     for (size_t i = begin; i < end; i++) {
       const Task& task = tasks[i];
-      compute_inner(step.model.config, groups[task.group], inner[task.group], pointers[task.group], task.begin, task.end);
+      const Task& after = tasks[std::min(i + 1, tasks.size() - 1)];
+      const Group& g = groups[after.group];
+      compute_inner(step.model.config, groups[task.group], inner[task.group], pointers[task.group], task.begin, task.end,
+                    panel_at(g.gate ? *g.gate : *g.up, 2 * after.begin));
     }
   });
 
   const size_t d = out.cols;
-  step.workers.run(panels(d), x.rows() > 1 ? 8 : 4, [&](size_t begin, size_t end, size_t) {
+  step.workers.run(panels(d), x.rows() > 1 ? down_panels : 4, [&](size_t begin, size_t end, size_t) {
     const size_t first = begin * panel_rows, last = std::min(end * panel_rows, d);
     for (size_t t = 0; t < out.rows; t++) std::fill(out[t] + first, out[t] + last, 0.0f);
     for (size_t i = 0; i < groups.size(); i++) {
       const Group& g = groups[i];
       if (g.kind == ExpertKind::zero) continue;
       if (g.cheap) add_cheap(g, x.floats(), first, last, out);
-      else ReadyPanels::each_part(*g.down, begin, end, g.rows.size(), [&](size_t from, size_t to) { add_outputs(g, inner[i], from, to, out); });
+      else add_outputs(g, inner[i], begin, end, panel_at(*groups[i + 1 < groups.size() && groups[i + 1].down ? i + 1 : i].down, begin), out);
     }
   });
   return true;

@@ -53,8 +53,8 @@ TEST(Workers, AnExceptionArrivesAndTheTeamGoesOn) {
     Workers workers(threads);
     for (size_t bad : {0, 17, 99}) {
       EXPECT_THROW(workers.run(100, 1,
-                               [&](size_t begin, size_t, size_t) {
-                                 if (begin == bad) throw std::runtime_error("bad");
+                               [&](size_t begin, size_t end, size_t) {
+                                 if (begin <= bad && bad < end) throw std::runtime_error("bad");
                                }),
                    std::runtime_error);
       std::atomic<size_t> done = 0;
