@@ -46,14 +46,14 @@ void product(benchmark::State& state, TensorType type, bool streaming) {
   const RowPointers pointers(type, activations, alone);
   std::vector<const void*> row(rows);
   for (size_t r = 0; r < rows; r++) row[r] = pointers[r];
-  std::vector<float> out(rows * panel_rows);
+  std::vector<float> out(rows * 2 * panel_rows);
   const PanelKernel kernel = panel_kernel_of(panel_kernels(), type);
   const Matrix matrix = w.matrix();
   PanelRoom room;
   for (auto _ : state)
     ReadyPanels::each_part(matrix, 0, w.count, rows, [&](size_t begin, size_t end) {
       const ReadyPanels ready(matrix, begin, end, room);
-      for (size_t p = begin; p < end; p++) kernel(ready[p], ready[p + 1], cols, row.data(), rows, reinterpret_cast<float(*)[panel_rows]>(out.data()));
+      for (size_t p = begin; p < end; p += 2) kernel(ready.pair(p, ready[end], !streaming), cols, row.data(), rows, reinterpret_cast<PairOutputs*>(out.data()));
     });
   const double macs = static_cast<double>(w.count * panel_rows * cols * rows);
   state.counters["GMAC/s"] = benchmark::Counter(macs / 1e9, benchmark::Counter::kIsIterationInvariantRate);

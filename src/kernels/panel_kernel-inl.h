@@ -106,71 +106,88 @@ struct Tile {
     else return V::times(dmin, V::high_nibbles(block + f.scales_at() + row));
   }
 
-  // sums[t] += the panel's rows times 32 columns of x[t].
-  template <int T, int H>
-  [[gnu::always_inline]] static void columns32(const std::byte* block, int at, F d, F dmin, const Q8Block* const* x, F* sums) {
-    const std::byte* codes_at = block + f.codes_at() + size_t(at) * f.group_bytes() + H * 4 * V::lanes;
+  // sums[P t + p] += the rows of panel p times 32 columns of x[t]. What is loaded of x serves all panels.
+  template <int P, int T, int H>
+  [[gnu::always_inline]] static void columns32(const std::byte* const* block, int at, const F* d, const F* dmin, const Q8Block* const* x, F* sums) {
     constexpr int subs = 32 / f.sub;
     unrolled<subs>([&](auto sub) __attribute__((always_inline)) {
-      typename V::I products[T];
-      typename V::S chained[T];
-      unrolled<T>([&](auto t) __attribute__((always_inline)) {
-        if constexpr (start >= 0) products[t.value] = V::whole(x[t.value]->starts[start]);
-        else products[t.value] = V::whole(q8_start);
+      typename V::I products[P * T];
+      typename V::S chained[P * T];
+      unrolled<P * T>([&](auto i) __attribute__((always_inline)) {
+        constexpr int t = decltype(i)::value / P;
+        if constexpr (start >= 0) products[i.value] = V::whole(x[t]->starts[start]);
+        else products[i.value] = V::whole(q8_start);
       });
       unrolled<per_sub>([&](auto step) __attribute__((always_inline)) {
         constexpr int g = decltype(sub)::value * per_sub + decltype(step)::value;
         [[maybe_unused]] constexpr bool first = decltype(step)::value % chain == 0, last = decltype(step)::value % chain == chain - 1;
-        const B w = codes<g>(codes_at);
-        unrolled<T>([&](auto t) __attribute__((always_inline)) {
-          if constexpr (f.is_signed() && !moved) V::add_signed(products[t.value], w, x[t.value]->q + 4 * g);
-          else V::template add<first, last>(products[t.value], chained[t.value], w, x[t.value]->q + 4 * g);
+        B w[P];
+        unrolled<P>([&](auto p) __attribute__((always_inline)) {
+          w[p.value] = codes<g>(block[p.value] + f.codes_at() + size_t(at) * f.group_bytes() + H * 4 * V::lanes);
+        });
+        unrolled<P * T>([&](auto i) __attribute__((always_inline)) {
+          constexpr int t = decltype(i)::value / P, p = decltype(i)::value % P;
+          if constexpr (f.is_signed() && !moved) V::add_signed(products[i.value], w[p], x[t]->q + 4 * g);
+          else V::template add<first, last>(products[i.value], chained[i.value], w[p], x[t]->q + 4 * g);
         });
       });
-      const F scale = scale_of<H>(block, d, at * subs + sub.value);
-      unrolled<T>([&](auto t) __attribute__((always_inline)) {
-        sums[t.value] = V::fused(V::scaled(products[t.value], x[t.value]->scale, x[t.value]->scaled_start), scale, sums[t.value]);
+      F scale[P];
+      unrolled<P>([&](auto p) __attribute__((always_inline)) { scale[p.value] = scale_of<H>(block[p.value], d[p.value], at * subs + sub.value); });
+      unrolled<P * T>([&](auto i) __attribute__((always_inline)) {
+        constexpr int t = decltype(i)::value / P, p = decltype(i)::value % P;
+        sums[i.value] = V::fused(V::scaled(products[i.value], x[t]->scale, x[t]->scaled_start), scale[p], sums[i.value]);
       });
-      const auto subtract = [&](F factor, auto t) __attribute__((always_inline)) {
-        const F sum = V::all(subs == 1 ? x[t.value]->scaled_whole : x[t.value]->scaled_sum[sub.value]);
-        sums[t.value] = f.minimum && !f.minimum_subtracted ? V::fused(factor, sum, sums[t.value]) : V::fused_less(factor, sum, sums[t.value]);
-      };
       static_assert(!(f.minimum && subtracts_offset));
       if constexpr (f.minimum || subtracts_offset) {
-        const F factor = f.minimum ? minimum_of<H>(block, dmin, at * subs + sub.value) : V::times(scale, V::all(float(offset)));
-        unrolled<T>([&](auto t) __attribute__((always_inline)) { subtract(factor, t); });
+        F factor[P];
+        unrolled<P>([&](auto p) __attribute__((always_inline)) {
+          factor[p.value] = f.minimum ? minimum_of<H>(block[p.value], dmin[p.value], at * subs + sub.value) : V::times(scale[p.value], V::all(float(offset)));
+        });
+        unrolled<P * T>([&](auto i) __attribute__((always_inline)) {
+          constexpr int t = decltype(i)::value / P, p = decltype(i)::value % P;
+          const F whole = V::all(subs == 1 ? x[t]->scaled_whole : x[t]->scaled_sum[sub.value]);
+          sums[i.value] = f.minimum && !f.minimum_subtracted ? V::fused(factor[p], whole, sums[i.value]) : V::fused_less(factor[p], whole, sums[i.value]);
+        });
       }
     });
   }
 
   static constexpr size_t together = std::max<size_t>(256, f.columns);
-  static constexpr int kept = 1;
+  static constexpr int kept = 1, paired = V::paired;
 
   static size_t bytes(size_t cols) { return cols / f.columns * f.bytes(); }
 
   // Columns [begin, end), whole super-blocks. Rows are reached by one growing index: pointers that grow each would be a vector to the compiler,
   // which goes through memory.
-  template <int T, int H>
-  [[gnu::always_inline]] static void half(const std::byte* panel, const Stream& stream, size_t begin, size_t end, const void* const* rows,
+  template <int P, int T, int H>
+  [[gnu::always_inline]] static void half(const std::byte* const* panels, const Stream* streams, size_t begin, size_t end, const void* const* rows,
                                           float (*sum)[kept][panel_rows]) {
     const Q8Block *first[T], *x[T];
-    F sums[T];
-    unrolled<T>([&](auto t) __attribute__((always_inline)) {
-      first[t.value] = static_cast<const Q8Block*>(rows[t.value]);
-      sums[t.value] = begin == 0 ? V::zero() : V::floats_at(reinterpret_cast<const std::byte*>(sum[t.value][0] + H * V::lanes));
+    const std::byte* panel[P];
+    F sums[P * T], d[P], dmin[P];
+    unrolled<T>([&](auto t) __attribute__((always_inline)) { first[t.value] = static_cast<const Q8Block*>(rows[t.value]); });
+    unrolled<P>([&](auto p) __attribute__((always_inline)) { panel[p.value] = panels[p.value] + bytes(begin); });
+    unrolled<P * T>([&](auto i) __attribute__((always_inline)) {
+      sums[i.value] = begin == 0 ? V::zero() : V::floats_at(reinterpret_cast<const std::byte*>(sum[i.value][0] + H * V::lanes));
     });
-    panel += bytes(begin);
-    for (size_t c = begin, block = begin / 32; c < end; c += f.columns, panel += f.bytes()) {
-      const F d = f.d == BlockScale::none ? V::zero() : f.d == BlockScale::exponent ? V::exponents(panel + H * V::lanes) : V::halves(panel + H * 2 * V::lanes);
-      const F dmin = f.minimum ? V::halves(panel + f.minimum_at() + H * 2 * V::lanes) : d;
-      if constexpr (H == 0) stream.template ask<V>(panel, f.codes_at());
+    for (size_t c = begin, block = begin / 32; c < end; c += f.columns) {
+      unrolled<P>([&](auto p) __attribute__((always_inline)) {
+        const std::byte* at = panel[p.value];
+        d[p.value] = f.d == BlockScale::none ? V::zero() : f.d == BlockScale::exponent ? V::exponents(at + H * V::lanes) : V::halves(at + H * 2 * V::lanes);
+        dmin[p.value] = f.minimum ? V::halves(at + f.minimum_at() + H * 2 * V::lanes) : d[p.value];
+        if constexpr (H == 0) streams[p.value].template ask<V>(at, f.codes_at());
+      });
       for (int at = 0; at < f.columns / 32; at++, block++) {
-        if constexpr (H == 0) stream.template ask<V>(panel + f.codes_at() + at * f.group_bytes(), f.group_bytes());
+        if constexpr (H == 0)
+          unrolled<P>([&](auto p) __attribute__((always_inline)) {
+            streams[p.value].template ask<V>(panel[p.value] + f.codes_at() + at * f.group_bytes(), f.group_bytes());
+          });
         unrolled<T>([&](auto t) __attribute__((always_inline)) { x[t.value] = first[t.value] + block; });
-        columns32<T, H>(panel, at, d, dmin, x, sums);
+        columns32<P, T, H>(panel, at, d, dmin, x, sums);
       }
+      unrolled<P>([&](auto p) __attribute__((always_inline)) { panel[p.value] += f.bytes(); });
     }
-    for (int t = 0; t < T; t++) V::store(sum[t][0] + H * V::lanes, sums[t]);
+    unrolled<P * T>([&](auto i) __attribute__((always_inline)) { V::store(sum[i.value][0] + H * V::lanes, sums[i.value]); });
   }
 
   static void finish(const float (*sum)[panel_rows], float* out) { std::memcpy(out, sum, panel_rows * sizeof(float)); }
@@ -181,14 +198,15 @@ template <class V, TensorType type>
 struct FloatTile {
   using F = typename V::F;
   static constexpr size_t size = type == TensorType::f32 ? 4 : 2, together = 64;
-  static constexpr int kept = 4;
+  static constexpr int kept = 4, paired = 0;
 
   static size_t bytes(size_t cols) { return cols * panel_rows * size; }
 
   // Columns [begin, end), `begin` a multiple of 4.
-  template <int T, int H>
-  [[gnu::always_inline]] static void half(const std::byte* panel, const Stream& stream, size_t begin, size_t end, const void* const* rows,
+  template <int P, int T, int H>
+  [[gnu::always_inline]] static void half(const std::byte* const* panel, const Stream* stream, size_t begin, size_t end, const void* const* rows,
                                           float (*sum)[kept][panel_rows]) {
+    static_assert(P == 1);
     const float* x[T];
     F sums[T][4];
     for (int t = 0; t < T; t++) {
@@ -196,7 +214,7 @@ struct FloatTile {
       for (int k = 0; k < 4; k++)
         sums[t][k] = begin == 0 ? V::zero() : V::floats_at(reinterpret_cast<const std::byte*>(sum[t][k] + H * V::lanes));
     }
-    const std::byte* at = panel + bytes(begin) + H * V::lanes * size;
+    const std::byte* at = *panel + bytes(begin) + H * V::lanes * size;
     auto column = [&](size_t c, int k) __attribute__((always_inline)) {
       const F w = type == TensorType::f32 ? V::floats_at(at) : type == TensorType::f16 ? V::halves(at) : V::bfloats(at);
       at += panel_rows * size;
@@ -204,7 +222,7 @@ struct FloatTile {
     };
     size_t c = begin;
     for (; c + 4 <= end; c += 4) {
-      if constexpr (T <= 2 && H == 0) stream.template ask<V>(at, 4 * panel_rows * size);
+      if constexpr (T <= 2 && H == 0) stream->template ask<V>(at, 4 * panel_rows * size);
       column(c, 0), column(c + 1, 1), column(c + 2, 2), column(c + 3, 3);
     }
     for (int k = 0; c < end; c++, k++) column(c, k);
@@ -219,33 +237,49 @@ struct FloatTile {
 
 // Vectors of 8 rows take turns, so many columns at a time: were each to go through the whole panel, the first would wait for memory alone and the
 // second, which finds everything in the cache, would leave memory idle.
-template <class V, class Work, int T>
-[[gnu::noinline]] void rows_together(const std::byte* panel, const std::byte* next, size_t cols, const void* const* x, float (*out)[panel_rows]) {
-  const Stream stream{panel + Work::bytes(cols), next};
-  float sum[T][Work::kept][panel_rows];
+template <class V, class Work, int P, int T>
+[[gnu::noinline]] void rows_together(const std::byte* const* panels, const std::byte* next, size_t cols, const void* const* x, PairOutputs* out, size_t row) {
+  Stream streams[P];
+  for (int p = 0; p < P; p++) streams[p] = {panels[p] + Work::bytes(cols), next + size_t(p) * Work::bytes(cols)};
+  float sum[P * T][Work::kept][panel_rows];
   const size_t step = V::lanes == 8 ? Work::together : cols;
   for (size_t c = 0; c < cols; c += step) {
     const size_t end = std::min(cols, c + step);
-    Work::template half<T, 0>(panel, stream, c, end, x, sum);
-    if constexpr (V::lanes == 8) Work::template half<T, 1>(panel, stream, c, end, x, sum);
+    Work::template half<P, T, 0>(panels, streams, c, end, x, sum);
+    if constexpr (V::lanes == 8) Work::template half<P, T, 1>(panels, streams, c, end, x, sum);
   }
-  for (int t = 0; t < T; t++) Work::finish(sum[t], out[t]);
+  for (int i = 0; i < P * T; i++) Work::finish(sum[i], out[i / P] + row + size_t(i % P) * panel_rows);
 }
 
-template <class V, class Work, int rows>
-void multiply_rest(const std::byte* panel, const std::byte* next, size_t cols, const void* const* x, size_t tokens, float (*out)[panel_rows]) {
-  if constexpr (rows > 0) {
-    if (tokens == rows) rows_together<V, Work, rows>(panel, next, cols, x, out);
-    else multiply_rest<V, Work, rows - 1>(panel, next, cols, x, tokens, out);
+template <class V, class Work, int P, int most>
+void few_rows(const std::byte* const* panels, const std::byte* next, size_t cols, const void* const* x, size_t tokens, PairOutputs* out, size_t row) {
+  if constexpr (most > 0) {
+    if (tokens == most) rows_together<V, Work, P, most>(panels, next, cols, x, out, row);
+    else few_rows<V, Work, P, most - 1>(panels, next, cols, x, tokens, out, row);
   }
 }
 
-// The more rows share a panel's unpacking the better; how many there are changes no sum.
+// The more rows share a panel's unpacking the better, and the more panels share what is loaded of a row; how many there are changes no sum.
+// Few rows wait for memory, which gives one stream faster than two.
 template <class V, class Work, int most>
-void multiply(const std::byte* panel, const std::byte* next, size_t cols, const void* const* x, size_t tokens, float (*out)[panel_rows]) {
-  size_t t = 0;
-  for (; t + most <= tokens; t += most) rows_together<V, Work, most>(panel, next, cols, x + t, out + t);
-  multiply_rest<V, Work, most - 1>(panel, next, cols, x + t, tokens - t, out + t);
+void multiply(const PanelPair& w, size_t cols, const void* const* x, size_t tokens, PairOutputs* out) {
+  if constexpr (Work::paired > 0)
+    if (w.second && (w.cached ? tokens > 1 : tokens >= 2 * Work::paired)) {
+      const std::byte* const both[2] = {w.first, w.second};
+      for (size_t tiles = (tokens + Work::paired - 1) / Work::paired; tiles > 0; tiles--) {
+        const size_t rows = (tokens + tiles - 1) / tiles;
+        few_rows<V, Work, 2, Work::paired>(both, w.next, cols, x, rows, out, 0);
+        x += rows, out += rows, tokens -= rows;
+      }
+      return;
+    }
+  const auto one = [&](const std::byte* panel, const std::byte* next, size_t row) {
+    size_t t = 0;
+    for (; t + most <= tokens; t += most) rows_together<V, Work, 1, most>(&panel, next, cols, x + t, out + t, row);
+    few_rows<V, Work, 1, most - 1>(&panel, next, cols, x + t, tokens - t, out + t, row);
+  };
+  one(w.first, w.second ? w.second : w.next, 0);
+  if (w.second) one(w.second, w.next, panel_rows);
 }
 
 // Sums enough to hide an instruction's latency. What they add up to is of no use, which the compiler must not see.

@@ -8,9 +8,17 @@
 
 namespace moiety {
 
-// out[t][r] = row r of the panel times activation row x[t]. `x` are Q8Block rows where the type has a PanelFormat, else float rows.
-// next: the panel that is multiplied after this one, or any place: its first lines are asked for while the last ones of this one are used.
-using PanelKernel = void (*)(const std::byte* panel, const std::byte* next, size_t cols, const void* const* x, size_t tokens, float (*out)[panel_rows]);
+// Two panels of one form that meet the same rows, and the panel that comes after them, or any place: its first lines are asked for while the last
+// ones of these are used. `second` may be null.   cached: both were read just before
+struct PanelPair {
+  const std::byte *first, *second, *next;
+  bool cached;
+};
+using PairOutputs = float[2 * panel_rows];
+
+// out[t][r] = row r of the first panel times activation row x[t], out[t][panel_rows + r] = row r of the second.
+// `x` are Q8Block rows where the type has a PanelFormat, else float rows.
+using PanelKernel = void (*)(const PanelPair& panels, size_t cols, const void* const* x, size_t tokens, PairOutputs* out);
 
 inline constexpr size_t panel_tile = 12;
 

@@ -7,7 +7,7 @@ namespace moiety {
 namespace {
 
 struct Portable {
-  static constexpr int lanes = 16, tokens = 1, float_tokens = 1;
+  static constexpr int lanes = 16, tokens = 1, float_tokens = 1, paired = 0;
   static constexpr bool exact = true;
   struct B {
     uint8_t at[64];

@@ -50,7 +50,7 @@ RowPointers::RowPointers(TensorType type, ConstRows x, Q8Rows& room) : floats_(x
   q8_ = &room;
 }
 
-ReadyPanels::ReadyPanels(const Matrix& w, size_t begin, size_t end, PanelRoom& room) : begin_(begin), bytes_(panel_bytes(w.type, w.cols)) {
+ReadyPanels::ReadyPanels(const Matrix& w, size_t begin, size_t end, PanelRoom& room) : begin_(begin), end_(end), bytes_(panel_bytes(w.type, w.cols)) {
   const PanelFormat* f = panel_format(w.type);
   first_ = w.panels + begin * bytes_;
   if (!f || !f->at_use) return;
@@ -58,7 +58,7 @@ ReadyPanels::ReadyPanels(const Matrix& w, size_t begin, size_t end, PanelRoom& r
   room.resize(std::max(room.size(), (end - begin) * ready / sizeof(PanelLine)));
   auto* out = reinterpret_cast<std::byte*>(room.data());
   for (size_t p = begin; p < end; p++) take_apart_panel(*f, w.panels + p * bytes_, w.cols, out + (p - begin) * ready);
-  first_ = out, bytes_ = ready;
+  first_ = out, bytes_ = ready, apart_ = true;
 }
 
 size_t ReadyPanels::together(const Matrix& w, size_t tokens) {
@@ -81,14 +81,14 @@ void multiply_panels(const Place& place, size_t begin, size_t end, size_t tokens
   static thread_local PanelRoom room;
   const Matrix& w = *place.product->w;
   const ReadyPanels ready(w, begin, end, room);
-  float out[panel_tile][panel_rows];
+  PairOutputs out[panel_tile];
   const void* some[panel_tile];
   for (size_t t = 0, count; t < tokens; t += count) {
     count = panel_kernels().next_rows(tokens - t);
     for (size_t k = 0; k < count; k++) some[k] = place.rows[t + k];
-    for (size_t p = begin; p < end; p++) {
-      place.multiply(ready[p], ready[p + 1], w.cols, some, count, out);
-      const size_t column = p * panel_rows, wide = std::min(panel_rows, w.rows - column);
+    for (size_t p = begin; p < end; p += 2) {
+      place.multiply(ready.pair(p, ready[end], t > 0), w.cols, some, count, out);
+      const size_t column = p * panel_rows, wide = std::min(std::min<size_t>(2, end - p) * panel_rows, w.rows - column);
       for (size_t k = 0; k < count; k++) std::copy_n(out[k], wide, place.product->y[t + k] + column);
     }
   }

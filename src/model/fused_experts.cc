@@ -86,10 +86,10 @@ struct Task {
   size_t group, begin, end;  // 32 inner units each
 };
 
-void add_bias(const float* bias, size_t column, float (*out)[panel_rows], size_t count) {
+// To `wide` columns of products that begin at `at`: the bias of outputs [column, column + wide).
+void add_bias(const float* bias, size_t column, size_t wide, PairOutputs* out, size_t at, size_t count) {
   if (!bias) return;
-  for (size_t k = 0; k < count; k++)
-    for (size_t c = 0; c < panel_rows; c++) out[k][c] += bias[column + c];
+  for (size_t k = 0; k < count; k++) add({out[k] + at, wide}, {bias + column, wide});
 }
 
 // Region 1: blocks of units [begin, end) of a group for all its rows; `next` are the weights that come after them.
@@ -101,22 +101,29 @@ void compute_inner(const Config& config, const Group& g, Inner& inner, const Row
   const ReadyPanels gates(first, 2 * begin, 2 * end, gate_room);
   std::optional<ReadyPanels> ups;
   if (g.gate) ups.emplace(*g.up, 2 * begin, 2 * end, up_room);
-  float gate[tile][panel_rows], up[tile][panel_rows], block[tile][units];
+  PairOutputs y[tile];
+  float block[tile][units];
   const void* some[tile];
   for (size_t m = 0, count; m < g.rows.size(); m += count) {
     count = kernels.next_rows(g.rows.size() - m);
     for (size_t k = 0; k < count; k++) some[k] = x[g.rows[m + k]];
     for (size_t u = begin; u < end; u++) {
-      for (size_t half = 0; half < 2; half++) {
-        const size_t panel = 2 * u + half, column = panel * panel_rows;
-        const std::byte* after = panel + 1 < 2 * end ? gates[panel + 1] : next;
-        multiply(gates[panel], ups ? (*ups)[panel] : after, first.cols, some, count, gate);
-        if (ups) multiply((*ups)[panel], after, g.up->cols, some, count, up);
-        add_bias(g.gate ? g.gate_bias : g.up_bias, column, gate, count);
-        if (ups) add_bias(g.up_bias, column, up, count);
+      if (!ups) {
+        multiply(gates.pair(2 * u, next, m > 0), first.cols, some, count, y);
+        add_bias(g.up_bias, u * units, units, y, 0, count);
         for (size_t k = 0; k < count; k++) {
-          activate(config, g.kind, gate[k], up[k]);
-          std::copy_n(gate[k], panel_rows, block[k] + half * panel_rows);
+          std::copy_n(y[k], units, block[k]);
+          activate(config, g.kind, block[k], {});
+        }
+      } else {
+        for (size_t panel = 2 * u; panel < 2 * u + 2; panel++) {
+          multiply({gates[panel], (*ups)[panel], panel + 1 < 2 * end ? gates[panel + 1] : next, m > 0}, first.cols, some, count, y);
+          add_bias(g.gate_bias, panel * panel_rows, panel_rows, y, 0, count);
+          add_bias(g.up_bias, panel * panel_rows, panel_rows, y, panel_rows, count);
+          for (size_t k = 0; k < count; k++) {
+            activate(config, g.kind, {y[k], panel_rows}, {y[k] + panel_rows, panel_rows});
+            std::copy_n(y[k], panel_rows, block[k] + (panel - 2 * u) * panel_rows);
+          }
         }
       }
       for (size_t k = 0; k < count; k++) {
@@ -134,18 +141,16 @@ void add_few_outputs(const Group& g, const Inner& inner, size_t begin, size_t en
   const PanelKernels& kernels = panel_kernels();
   const PanelKernel multiply = panel_kernel_of(kernels, g.down->type);
   const ReadyPanels panels(*g.down, begin, end, room);
-  float y[tile][panel_rows];
+  PairOutputs y[tile];
   const void* some[tile];
   for (size_t m = 0, count; m < g.rows.size(); m += count) {
     count = kernels.next_rows(g.rows.size() - m);
     for (size_t k = 0; k < count; k++) some[k] = inner.row(m + k);
-    for (size_t p = begin; p < end; p++) {
-      const size_t column = p * panel_rows, wide = std::min(panel_rows, g.down->rows - column);
-      multiply(panels[p], p + 1 < end ? panels[p + 1] : next, g.down->cols, some, count, y);
-      for (size_t k = 0; k < count; k++) {
-        if (g.down_bias) add({y[k], wide}, {g.down_bias + column, wide});
-        add_scaled({out[g.rows[m + k]] + column, wide}, {y[k], wide}, g.weights[m + k]);
-      }
+    for (size_t p = begin; p < end; p += 2) {
+      const size_t column = p * panel_rows, wide = std::min(std::min<size_t>(2, end - p) * panel_rows, g.down->rows - column);
+      multiply(panels.pair(p, next, m > 0), g.down->cols, some, count, y);
+      add_bias(g.down_bias, column, wide, y, 0, count);
+      for (size_t k = 0; k < count; k++) add_scaled({out[g.rows[m + k]] + column, wide}, {y[k], wide}, g.weights[m + k]);
     }
   }
 }
