@@ -53,7 +53,7 @@ void product(benchmark::State& state, TensorType type, bool streaming) {
   for (auto _ : state)
     ReadyPanels::each_part(matrix, 0, w.count, rows, [&](size_t begin, size_t end) {
       const ReadyPanels ready(matrix, begin, end, room);
-      for (size_t p = begin; p < end; p += 2) kernel(ready.pair(p, ready[end], !streaming), cols, row.data(), rows, reinterpret_cast<PairOutputs*>(out.data()));
+      for (size_t p = begin; p < end; p += 2) kernel(ready.pair(p, ready[std::min(p + 2, end)], !streaming), cols, row.data(), rows, reinterpret_cast<PairOutputs*>(out.data()));
     });
   const double macs = static_cast<double>(w.count * panel_rows * cols * rows);
   state.counters["GMAC/s"] = benchmark::Counter(macs / 1e9, benchmark::Counter::kIsIterationInvariantRate);

@@ -87,7 +87,7 @@ void multiply_panels(const Place& place, size_t begin, size_t end, size_t tokens
     count = panel_kernels().next_rows(tokens - t);
     for (size_t k = 0; k < count; k++) some[k] = place.rows[t + k];
     for (size_t p = begin; p < end; p += 2) {
-      place.multiply(ready.pair(p, ready[end], t > 0), w.cols, some, count, out);
+      place.multiply(ready.pair(p, ready[std::min(p + 2, end)], t > 0), w.cols, some, count, out);
       const size_t column = p * panel_rows, wide = std::min(std::min<size_t>(2, end - p) * panel_rows, w.rows - column);
       for (size_t k = 0; k < count; k++) std::copy_n(out[k], wide, place.product->y[t + k] + column);
     }

@@ -45,9 +45,9 @@ class ReadyPanels {
  public:
   ReadyPanels(const Matrix& w, size_t begin, size_t end, PanelRoom& room);
   const std::byte* operator[](size_t panel) const { return first_ + (panel - begin_) * bytes_; }
-  // A panel and the one after it, if that is one of these; `next` comes after the last of them.   again: these panels have met rows already
+  // A panel and the one after it, if that is one of these; `next` comes after them.   again: they have met rows already
   PanelPair pair(size_t panel, const std::byte* next, bool again) const {
-    return {(*this)[panel], panel + 1 < end_ ? (*this)[panel + 1] : nullptr, panel + 2 < end_ ? (*this)[panel + 2] : next, again || apart_};
+    return {(*this)[panel], panel + 1 < end_ ? (*this)[panel + 1] : nullptr, next, again || apart_};
   }
 
   // How many to ask for at once, for so many rows of activations: all that rest ready, else one where it is read once, or as many as a

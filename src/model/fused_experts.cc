@@ -17,6 +17,7 @@ namespace {
 
 constexpr size_t tile = panel_tile;
 constexpr size_t units = 32;        // inner units of a task: two panels, one block of 8-bit activations
+static_assert(units == 2 * panel_rows);
 constexpr size_t down_panels = 8;  // of a group that meet several tiles of rows
 
 const float* values_of(const Matrix* bias) { return bias ? reinterpret_cast<const float*>(bias->data) : nullptr; }
@@ -86,10 +87,10 @@ struct Task {
   size_t group, begin, end;  // 32 inner units each
 };
 
-// To `wide` columns of products that begin at `at`: the bias of outputs [column, column + wide).
-void add_bias(const float* bias, size_t column, size_t wide, PairOutputs* out, size_t at, size_t count) {
+// The bias of outputs [column, column + wide), to `count` rows.
+void add_bias(const float* bias, size_t column, size_t wide, PairOutputs* out, size_t count) {
   if (!bias) return;
-  for (size_t k = 0; k < count; k++) add({out[k] + at, wide}, {bias + column, wide});
+  for (size_t k = 0; k < count; k++) add({out[k], wide}, {bias + column, wide});
 }
 
 // Region 1: blocks of units [begin, end) of a group for all its rows; `next` are the weights that come after them.
@@ -101,35 +102,24 @@ void compute_inner(const Config& config, const Group& g, Inner& inner, const Row
   const ReadyPanels gates(first, 2 * begin, 2 * end, gate_room);
   std::optional<ReadyPanels> ups;
   if (g.gate) ups.emplace(*g.up, 2 * begin, 2 * end, up_room);
-  PairOutputs y[tile];
-  float block[tile][units];
+  PairOutputs inner_rows[tile], up[tile];
   const void* some[tile];
   for (size_t m = 0, count; m < g.rows.size(); m += count) {
     count = kernels.next_rows(g.rows.size() - m);
     for (size_t k = 0; k < count; k++) some[k] = x[g.rows[m + k]];
     for (size_t u = begin; u < end; u++) {
-      if (!ups) {
-        multiply(gates.pair(2 * u, next, m > 0), first.cols, some, count, y);
-        add_bias(g.up_bias, u * units, units, y, 0, count);
-        for (size_t k = 0; k < count; k++) {
-          std::copy_n(y[k], units, block[k]);
-          activate(config, g.kind, block[k], {});
-        }
-      } else {
-        for (size_t panel = 2 * u; panel < 2 * u + 2; panel++) {
-          multiply({gates[panel], (*ups)[panel], panel + 1 < 2 * end ? gates[panel + 1] : next, m > 0}, first.cols, some, count, y);
-          add_bias(g.gate_bias, panel * panel_rows, panel_rows, y, 0, count);
-          add_bias(g.up_bias, panel * panel_rows, panel_rows, y, panel_rows, count);
-          for (size_t k = 0; k < count; k++) {
-            activate(config, g.kind, {y[k], panel_rows}, {y[k] + panel_rows, panel_rows});
-            std::copy_n(y[k], panel_rows, block[k] + (panel - 2 * u) * panel_rows);
-          }
-        }
+      const std::byte* after = u + 1 < end ? gates[2 * u + 2] : next;
+      multiply(gates.pair(2 * u, ups ? (*ups)[2 * u] : after, m > 0), first.cols, some, count, inner_rows);
+      add_bias(ups ? g.gate_bias : g.up_bias, u * units, units, inner_rows, count);
+      if (ups) {
+        multiply(ups->pair(2 * u, after, m > 0), first.cols, some, count, up);
+        add_bias(g.up_bias, u * units, units, up, count);
       }
       for (size_t k = 0; k < count; k++) {
+        activate(config, g.kind, inner_rows[k], up[k]);
         const size_t row = m + k;
-        if (inner.q8.empty()) std::copy_n(block[k], units, inner.floats.data() + row * inner.width + u * units);
-        else quantise_row(block[k], units, inner.q8[row] + u);
+        if (inner.q8.empty()) std::copy_n(inner_rows[k], units, inner.floats.data() + row * inner.width + u * units);
+        else quantise_row(inner_rows[k], units, inner.q8[row] + u);
       }
     }
   }
@@ -148,8 +138,8 @@ void add_few_outputs(const Group& g, const Inner& inner, size_t begin, size_t en
     for (size_t k = 0; k < count; k++) some[k] = inner.row(m + k);
     for (size_t p = begin; p < end; p += 2) {
       const size_t column = p * panel_rows, wide = std::min(std::min<size_t>(2, end - p) * panel_rows, g.down->rows - column);
-      multiply(panels.pair(p, next, m > 0), g.down->cols, some, count, y);
-      add_bias(g.down_bias, column, wide, y, 0, count);
+      multiply(panels.pair(p, p + 2 < end ? panels[p + 2] : next, m > 0), g.down->cols, some, count, y);
+      add_bias(g.down_bias, column, wide, y, count);
       for (size_t k = 0; k < count; k++) add_scaled({out[g.rows[m + k]] + column, wide}, {y[k], wide}, g.weights[m + k]);
     }
   }
