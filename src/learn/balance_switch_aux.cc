@@ -1,7 +1,8 @@
 // switch_aux(a, tau): a * experts * sum over experts of (share of choices) * (mean probability), times tau for experts that are no FFN.
 //
 // Fedus, Zoph, Shazeer 2021, "Switch Transformers", eqs. 4 to 6, with the shares of all k choices as in the mixtures that came after it. tau is that of
-// Jin et al. 2024, "MoE++", arXiv 2410.07348, the heterogeneous load balance loss: below 1, cheap experts are chosen the more.
+// Jin et al. 2024, "MoE++", arXiv 2410.07348, the heterogeneous load balance loss, sum of eta f P with eta = tau for cheap experts: below 1 they are chosen
+// the more. There f counts choices by row and Switch's factor is missing: the same but for a constant, experts over k.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/dot.h>
 #include <ATen/ops/empty.h>

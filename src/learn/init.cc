@@ -6,7 +6,8 @@ namespace moiety {
 namespace {
 
 bool has(const Parameter& p, std::string_view part) { return p.name.find(part) != std::string::npos; }
-bool is_matrix_of_block(const Parameter& p) { return p.name.starts_with("blk.") && p.name.ends_with(".weight") && p.shape.size() >= 2; }
+// But not those from router to router, which are as large at any width.
+bool is_matrix_of_block(const Parameter& p) { return p.name.starts_with("blk.") && p.name.ends_with(".weight") && p.shape.size() >= 2 && !has(p, "ffn_gate_inp.prev"); }
 // To as many numbers at any width: routers, the gates of shared experts, the shares of constant ones.
 bool is_output_of_block(const Parameter& p) { return is_matrix_of_block(p) && (has(p, "ffn_gate_inp") || has(p, "ffn_const")); }
 

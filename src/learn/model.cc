@@ -19,15 +19,17 @@ LanguageModel::LanguageModel(const Table& t, int64_t vocabulary, Arena& arena) :
   if (blocks == 0 || blocks > 10000) t.wrong("blocks", "from 1 to 10000 are possible");
   const std::vector<Table> kinds = t.tables("block");
   if (kinds.empty()) t.wrong("block", "at least one [[model.block]] is needed");
+  int64_t scores = 0;
   embedding_ = arena_.declare("token_embd.weight", {vocabulary_, d_}, {0, deviation});
   for (uint32_t i = 0; i < blocks; i++) {
     const Table& kind = kinds[i % kinds.size()];
-    const PartSite site{fmt::format("blk.{}.", i), i, d_, context_, vocabulary_, deviation, epsilon_, arena_};
+    const PartSite site{fmt::format("blk.{}.", i), i, d_, context_, vocabulary_, deviation, epsilon_, arena_, scores};
     const Table mixer = kind.table("attention"), ffn = kind.table("ffn");
     const size_t attention_norm = arena_.declare(site.prefix + "attn_norm.weight", {d_}, {1, 0});
     layers_.push_back({attention_norm, named(mixer_parts(), mixer, "kind", "causal").build(mixer, site)});
     const size_t ffn_norm = arena_.declare(site.prefix + "ffn_norm.weight", {d_}, {1, 0});
     layers_.push_back({ffn_norm, named(ffn_parts(), ffn, "kind", "moe").build(ffn, site)});
+    if (const int64_t here = layers_.back().part->router_scores()) scores = here;
   }
   output_norm_ = arena_.declare("output_norm.weight", {d_}, {1, 0});
   head_ = t.flag("tied", true) ? embedding_ : arena_.declare("output.weight", {vocabulary_, d_}, {0, deviation});

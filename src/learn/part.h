@@ -59,6 +59,8 @@ class ModelPart {
   virtual void see_text(std::span<const uint64_t> /*tokens*/, uint64_t /*seed*/) {}
   // Numbers that steps change without gradients, by the name they have in a model's file: saved with it.
   virtual std::vector<std::pair<std::string, std::span<float>>> buffers() { return {}; }
+  // Scores of a row that its router leaves in its SiteRecord; 0: it has none.
+  virtual int64_t router_scores() const { return 0; }
   virtual PartFacts facts() const = 0;
   // Parameters that one row meets, of those declared.
   virtual size_t active_parameters() const = 0;
@@ -74,6 +76,7 @@ struct PartSite {
   float deviation = 0.02f;  // of weights before training
   float epsilon = 1e-5f;    // of norms
   Arena& arena;
+  int64_t earlier_scores = 0;  // of the nearest router before it; 0: there is none
 };
 
 struct PartInfo {

@@ -1,4 +1,6 @@
 // kind = "moe": a router, the engine's routing text, a bank of experts, and perhaps some that every row uses.
+#include <ATen/TensorOperators.h>
+
 #include "learn/balance.h"
 #include "learn/expert_groups.h"
 #include "learn/facts.h"
@@ -34,6 +36,7 @@ class MoePart : public ModelPart {
     if (!has_router_ && !balance_.empty()) t.wrong("balance", "there is no router to balance: it must be none");
     const float router = static_cast<float>(t.number("router_deviation", site.deviation));
     if (has_router_) router_ = arena_.declare(site.prefix + "ffn_gate_inp.weight", {experts_, d_}, {0, router});
+    read_gating_residual(t, site, router);
     bank_ = std::make_unique<ExpertGroups>(shapes, site);
     shared_ = std::make_unique<SharedExperts>(t, site);
   }
@@ -41,6 +44,7 @@ class MoePart : public ModelPart {
   at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) override {
     SiteRecord record{name_, layer_, static_cast<size_t>(experts_), rows.length, {}, {}};
     if (has_router_) record.logits = linear(x, arena_.value(router_), step.pass);
+    if (earlier_) record.logits = record.logits + linear(earlier_logits(step), arena_.value(*earlier_), step.pass);
     record.routed = route(step.training ? *training_ : *pipeline_, record.logits, x, {layer_, layer_, rows.length, rows.ids, rows.seed}, step.pass);
     record.computing = bank_->computing();
     const at::Tensor y = shared_->add_to(bank_->forward(record.routed, x, step.pass), x, step.pass);
@@ -73,6 +77,8 @@ class MoePart : public ModelPart {
     return out;
   }
 
+  int64_t router_scores() const override { return has_router_ ? experts_ : 0; }
+
   PartFacts facts() const override {
     std::string text;
     for (const Pipeline::Entry& e : pipeline_->entries()) text += (text.empty() ? "" : " | ") + e.text;
@@ -80,8 +86,10 @@ class MoePart : public ModelPart {
     PartFacts out{{{"num_experts", experts_}, {"moe_intermediate_size", shapes[0].width}, {"intermediate_size", shapes[0].width}}, "", text, "", {}};
     if (shapes.size() > 1 || shapes[0].kind != &expert_kinds()[0]) out.beyond = "experts that are not all SwiGLU of one width";
     else if (shared_->parameters()) out.beyond = "experts that every row uses";
+    else if (earlier_) out.beyond = "routers that take the scores of those before them";
     const bool bias = std::ranges::any_of(pipeline_->entries(), [](const Pipeline::Entry& e) { return e.text == "bias"; });
     out.own = {{"experts", bank_->own()}, {"routing", text}, {"router", has_router_}, {"bias", bias}, {"route_table", !table_.empty()}};
+    if (earlier_) out.own["gating_residual"] = true;
     if (shared_->parameters()) out.own["shared"] = shared_->own();
     return out;
   }
@@ -90,12 +98,22 @@ class MoePart : public ModelPart {
   size_t active_parameters() const override {
     const bool training = !rows_[false];
     const double used = rows_[training] ? static_cast<double>(used_[training]) / static_cast<double>(rows_[training]) : 0;
-    return static_cast<size_t>(has_router_ ? experts_ * d_ : 0) + shared_->parameters() + static_cast<size_t>(used);
+    return static_cast<size_t>(has_router_ ? experts_ * (d_ + (earlier_ ? earlier_scores_ : 0)) : 0) + shared_->parameters() + static_cast<size_t>(used);
   }
 
  private:
   std::span<const float> buffer(std::string_view name) const {
     return name == "bias" ? std::span<const float>(bias_) : name == "table" ? std::span<const float>(table_) : std::span<const float>();
+  }
+  // logits_j = W_j x + M_j logits_(j-1): Jin et al. 2024, "MoE++", arXiv 2410.07348. The first router has nothing to take.
+  void read_gating_residual(const Table& t, const PartSite& site, float deviation) {
+    if (!t.flag("gating_residual", false)) return;
+    if (!has_router_) t.wrong("gating_residual", "there is no router whose scores others could join");
+    earlier_scores_ = site.earlier_scores;
+    if (earlier_scores_) earlier_ = arena_.declare(site.prefix + "ffn_gate_inp.prev.weight", {experts_, earlier_scores_}, {0, deviation});
+  }
+  static at::Tensor earlier_logits(const TrainingStep& step) {
+    return std::find_if(step.sites.rbegin(), step.sites.rend(), [](const SiteRecord& s) { return s.logits.defined(); })->logits;
   }
   void read_hash_table(const Table& t, int64_t vocabulary) {
     const std::string form = t.text("hash_table");
@@ -116,13 +134,15 @@ class MoePart : public ModelPart {
   std::vector<float> table_;  // [vocabulary] the expert of each token, for the stage hash; a buffer
   bool has_router_ = true, balanced_ = false;
   size_t router_ = 0;
+  int64_t earlier_scores_ = 0;
+  std::optional<size_t> earlier_;  // [experts, earlier scores]
   size_t used_[2] = {}, rows_[2] = {};  // parameters of chosen experts, and rows; evaluated, trained
 };
 
 }  // namespace
 
 PartInfo moe_part() {
-  return {"moe", "experts behind a router: experts, width, shared, routing, balance, router_deviation, hash_table", "Shazeer et al. 2017",
+  return {"moe", "experts behind a router: experts, width, shared, routing, balance, gating_residual, router_deviation, hash_table", "Shazeer et al. 2017",
           [](const Table& t, const PartSite& site) -> std::unique_ptr<ModelPart> { return std::make_unique<MoePart>(t, site); }};
 }
 

@@ -77,6 +77,7 @@ nlohmann::json ffn_of(const BlockConfig& b, const std::string& balance) {
     if (is_ffn(g.kind)) out["experts"].back()["width"] = g.width;
   }
   for (const SharedConfig& shared : s.shared) out["shared"].push_back({{"kind", kind_name(shared.kind)}, {"width", shared.width}, {"gate", shared.gate}});
+  if (s.earlier_scores) out["gating_residual"] = true;
   if (s.route_table) out["hash_table"] = "random";  // whatever it is filled with: the file has its numbers
   return out;
 }

@@ -80,6 +80,8 @@ struct SiteConfig {
   RouterConfig router;
   std::string routing;                    // the pipeline, where the file says it as a text; empty: what `router` says
   bool has_router = true;                 // weights that score the experts
+  uint32_t earlier_scores = 0;            // of the router before it, which times a matrix join its own (gating residuals); 0: none do
+  bool scores_join_next = false;          // the next router takes this one's so
   bool route_table = false;               // an expert for each token, for the stage `hash`
   std::vector<ExpertGroupConfig> groups;  // ids go through them
   std::vector<SharedConfig> shared;

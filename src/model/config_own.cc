@@ -106,7 +106,7 @@ uint32_t most_chosen(const SiteConfig& s) {
 }
 
 SiteConfig read_own_site(const json& object, uint32_t layer, const std::string& origin) {
-  check_keys(object, origin, {"experts", "shared", "routing", "router", "bias", "route_table"});
+  check_keys(object, origin, {"experts", "shared", "routing", "router", "gating_residual", "bias", "route_table"});
   const Keys keys(object, origin);
   SiteConfig s;
   uint64_t all = 0;
@@ -124,6 +124,16 @@ SiteConfig read_own_site(const json& object, uint32_t layer, const std::string& 
   check_routing(s, layer, origin);
   s.router.top_k = most_chosen(s);
   return s;
+}
+
+// Scores go from router to router, whatever blocks without one stand between.
+void join_routers(const json& object, const std::string& origin, SiteConfig*& last_router, SiteConfig& s) {
+  if (Keys(object, origin).flag({"gating_residual"}, false)) {
+    if (!s.has_router || !last_router) throw Error("{}: gating_residual: there is no router {}", origin, s.has_router ? "before this one" : "here");
+    s.earlier_scores = last_router->ids();
+    last_router->scores_join_next = true;
+  }
+  if (s.has_router) last_router = &s;
 }
 
 QkNorm qk_norm_of(const Keys& keys) {
@@ -172,22 +182,24 @@ void read_own_config(const Keys& keys, Config& c) {
   if (!blocks || !blocks->is_array() || blocks->empty() || blocks->size() > most_blocks || !std::ranges::all_of(*blocks, [](const json& e) { return e.is_object(); }))
     throw Error("{}: key blocks: a list of 1 to {} objects is expected, one for each block", keys.origin(), most_blocks);
   uint64_t experts = 0;
+  SiteConfig* last_router = nullptr;
+  c.blocks.reserve(blocks->size());  // its sites stay where they are
   for (const json& block : *blocks) {
     const std::string origin = fmt::format("{}: blocks[{}]", keys.origin(), c.blocks.size());
     check_keys(block, origin, {"attention", "ffn"});
-    BlockConfig b;
-    b.layer = static_cast<uint32_t>(c.blocks.size());
+    BlockConfig& b = c.blocks.emplace_back();
+    b.layer = static_cast<uint32_t>(c.blocks.size() - 1);
     read_own_attention(object_of(block, "attention", origin), origin + ": attention", c, b);
     const json& ffn = object_of(block, "ffn", origin);
     if (ffn.contains("experts")) {
       b.experts = read_own_site(ffn, b.layer, origin + ": ffn");
+      join_routers(ffn, origin + ": ffn", last_router, *b.experts);
     } else {
       check_keys(ffn, origin + ": ffn", {"width"});
       b.ffn_width = count_in(Keys(ffn, origin + ": ffn"), "width", 1, 1u << 20);
     }
     experts += b.experts ? b.experts->ids() : 0;
     if (experts > most_experts_in_all) throw Error("{}: more than {} experts in all", keys.origin(), most_experts_in_all);
-    c.blocks.push_back(std::move(b));
   }
   // The first block's, for what asks the model.
   const AttentionConfig& first = *c.blocks[0].attention;

@@ -10,7 +10,8 @@
 //               "routing": "softmax | top_k(2)", "router": true, "bias": false, "route_table": false}}]}
 //
 // Ids of experts go through the list. window 0: all positions. qk_norm: none, per_head, whole. router: whether there are router weights; bias and
-// route_table: whether there are tensors for the stages `bias` and `hash`. docs/format.md has the tensors' names.
+// route_table: whether there are tensors for the stages `bias` and `hash`. "gating_residual": true beside them: the scores of the nearest router before
+// this one, times a matrix, join its own. docs/format.md has the tensors' names.
 #pragma once
 #include <span>
 #include <string_view>

@@ -309,6 +309,7 @@ std::unique_ptr<Site> load_site(Loader& load, const Config& c, const BlockConfig
   site->config = &s;
   site->routing = s.routing.empty() ? routing_text(s.router) : s.routing;
   if (s.has_router) site->router = load.linear(attention ? "attn_gate_inp" : "ffn_gate_inp", &b, ids, d, c.router_bias);
+  if (s.earlier_scores) site->earlier = load.linear("ffn_gate_inp.prev", &b, ids, s.earlier_scores, false);
   if (s.router.choice_bias) site->choice_bias = load.vector("exp_probs_b.bias", &b, ids);
   if (s.route_table) site->route_table = load.vector("ffn_route_table", &b, c.vocab);
   std::vector<MemoryBank::Expert> experts;

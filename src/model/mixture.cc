@@ -46,17 +46,29 @@ void feed_forward(const Step& step, const FeedForward& ffn, ExpertKind kind, Act
   apply(step, ffn.down, inner, out);
 }
 
+// The router's scores, with what the router before it adds. Jin et al. 2024, "MoE++", arXiv 2410.07348, gating residuals.   logits: [rows, experts]
+void score(Step& step, const Site& site, Activations& input, Rows logits) {
+  apply(step, input, {{&site.router, logits}});
+  if (site.earlier) {
+    const size_t width = site.earlier.weight.cols;
+    Buffer more(logits.rows, logits.cols);
+    apply(step, site.earlier, ConstRows{step.router_scores.data(), logits.rows, width, width}, more);
+    each_row(step, logits.rows, [&](size_t t) { add({logits[t], logits.cols}, more[t]); });
+  }
+  if (site.config->scores_join_next) step.router_scores.assign(logits[0], logits[0] + logits.rows * logits.cols);
+}
+
 RoutingPlan route(Step& step, const Site& site, Activations& input) {
   const ConstRows features = input.floats();
   const size_t n = step.count();
-  bool wants_logits = false, remembers = false;
+  bool wants_logits = site.config->scores_join_next, remembers = false;
   for (const StepRow& row : step.rows) {
     const Pipeline& pipeline = row.sequence->routing->sites[site.index];
     wants_logits |= pipeline.needs_logits();
     remembers |= (pipeline.needs() & needs::memory) != 0;
   }
   Buffer logits(n, wants_logits ? site.router.weight.rows : 0);
-  if (wants_logits) apply(step, input, {{&site.router, logits}});
+  if (wants_logits) score(step, site, input, logits);
 
   std::vector<std::vector<Choice>> chosen(n);
   std::vector<RoutingScratch> scratch(step.workers.size());

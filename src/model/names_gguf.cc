@@ -95,6 +95,7 @@ std::vector<TensorName> own_rows(const Config& config) {
     if (b.experts) groups = std::max(groups, b.experts->groups.size()), shared = std::max(shared, b.experts->shared.size());
   const auto add = [&](const std::string& name) { names.push_back({name, BLK + name}); };
   add("ffn_route_table");
+  add("ffn_gate_inp.prev.weight");
   add("ffn_const_exps.weight");
   add("ffn_const_exps.bias");
   for (size_t g = 1; g < groups; g++) {

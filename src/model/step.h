@@ -29,6 +29,8 @@ struct Step {
   Observer* observer = nullptr;
   // By rope and row: cosines then sines, [rows, size].
   std::vector<std::vector<float>> rotations = {};
+  // Scores of the last router whose scores the next one takes, [rows, its experts].
+  std::vector<float> router_scores = {};
   // Recurrent state of routing stages along depth, by row.
   std::vector<std::vector<float>> carry = {};
   // Told how many blocks the rows have gone through.

@@ -44,6 +44,7 @@ struct Site {
   std::string name;    // "blk.3.ffn", "blk.3.attn"
   const SiteConfig* config = nullptr;
   Linear router;                       // [ids, d_model]; or none
+  Linear earlier;                      // [ids, ids of the router before]: what its scores add to these; or none
   std::span<const float> choice_bias;  // [ids] or empty
   std::span<const float> route_table;  // [vocab] an expert for each token, or empty
   std::shared_ptr<ExpertBank> bank;

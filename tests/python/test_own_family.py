@@ -27,6 +27,7 @@ def tensors_of(config, rng):
         out[f"{prefix}ffn_up{suffix}.weight"] = rng.normal(size=(*stack, width, D)) / 6
         out[f"{prefix}ffn_down{suffix}.weight"] = rng.normal(size=(*stack, D, width)) / 6
 
+    scores = 0  # of the last router
     for i, block in enumerate(config["blocks"]):
         p, a, f = f"blk.{i}.", block["attention"], block["ffn"]
         q, k = a["heads"] * a["head_size"], a["kv_heads"] * a["head_size"]
@@ -43,8 +44,11 @@ def tensors_of(config, rng):
             ffn(p, "", "swiglu", 0, f["width"])
             continue
         ids = sum(g["count"] for g in f["experts"])
+        if f.get("gating_residual"):
+            out[f"{p}ffn_gate_inp.prev.weight"] = rng.normal(size=(ids, scores)) / 4
         if f.get("router", True):
             out[f"{p}ffn_gate_inp.weight"] = rng.normal(size=(ids, D)) / 4
+            scores = ids
         if f.get("bias"):
             out[f"{p}exp_probs_b.bias"] = rng.normal(size=ids) / 4
         if f.get("route_table"):
@@ -110,11 +114,18 @@ def expert(x, t, p, groups, e):
     return ffn(x, t, f"{p}ffn_{{}}{suffix}.weight", kind, e)
 
 
-def choices(x, t, p, f, token):
+def router(x, t, p, f, before):
+    """A row's scores; `before` are those of the last router, which go by where there is none."""
+    if not f.get("router", True):
+        return before
+    scores = t[f"{p}ffn_gate_inp.weight"] @ x
+    return scores + t[f"{p}ffn_gate_inp.prev.weight"] @ before if f.get("gating_residual") else scores
+
+
+def choices(scores, t, p, f, token):
     """Expert ids and weights, of the four routings that CONFIG has."""
     if f["routing"] == "hash":
         return [(int(t[f"{p}ffn_route_table"][token]), 1.0)]
-    scores = t[f"{p}ffn_gate_inp.weight"] @ x
     if f["routing"].startswith("sigmoid | bias"):
         weights = sigmoid(scores)
         order = np.argsort(-(weights + t[f"{p}exp_probs_b.bias"]))[:2]
@@ -148,7 +159,7 @@ def attention(x, t, p, a):
 
 def expected(config, tensors, ids):
     t = {name: value.astype(np.float64) for name, value in tensors.items()}
-    x = t["token_embd.weight"][ids]
+    x, scores = t["token_embd.weight"][ids], [None] * len(ids)
     for i, block in enumerate(config["blocks"]):
         p, f = f"blk.{i}.", block["ffn"]
         x = x + attention(norm(x, t[f"{p}attn_norm.weight"]), t, p, block["attention"])
@@ -156,9 +167,9 @@ def expected(config, tensors, ids):
         if "experts" not in f:
             x = x + np.stack([ffn(row, t, f"{p}ffn_{{}}.weight", "swiglu") for row in y])
             continue
-        out = []
-        for row, token in zip(y, ids, strict=True):
-            sum_ = sum(w * expert(row, t, p, f["experts"], e) for e, w in choices(row, t, p, f, token))
+        out, scores = [], [router(row, t, p, f, before) for row, before in zip(y, scores, strict=True)]
+        for row, own, token in zip(y, scores, ids, strict=True):
+            sum_ = sum(w * expert(row, t, p, f["experts"], e) for e, w in choices(own, t, p, f, token))
             for g, group in enumerate(f.get("shared", [])):
                 suffix = f"_shexp.{g}" if g else "_shexp"
                 weight = sigmoid(t[f"{p}ffn_gate_inp{suffix}.weight"] @ row) if group.get("gate") else 1
@@ -222,7 +233,7 @@ def test_quantised_and_packed(moiety, model, tmp_path):
         call(moiety, "pack", tmp_path / f"{name}.gguf", tmp_path / f"{name}.packed.gguf")
         assert plain == bits(moiety, tmp_path / f"{name}.packed.gguf", tmp_path / "packed")
         types = {t["name"]: t["type"] for t in json.loads(call(moiety, "inspect", tmp_path / f"{name}.gguf", "--tensors", "--json"))["tensors"]}
-        for exact in ("blk.1.ffn_gate_inp.weight", "blk.1.ffn_const_exps.4.weight", "blk.1.ffn_const_exps.4.bias", "blk.1.ffn_gate_inp_shexp.weight", "blk.2.ffn_route_table", "blk.3.exp_probs_b.bias"):
+        for exact in ("blk.1.ffn_gate_inp.weight", "blk.1.ffn_const_exps.4.weight", "blk.1.ffn_const_exps.4.bias", "blk.1.ffn_gate_inp_shexp.weight", "blk.2.ffn_route_table", "blk.3.exp_probs_b.bias", "blk.3.ffn_gate_inp.prev.weight"):
             assert types[exact] == "F32", exact
         assert types["blk.1.ffn_up_exps.1.weight"] != "F32" and types["blk.3.ffn_down_exps.1.weight"] != "F32"
 
@@ -301,6 +312,9 @@ SITE = ("blocks", 1, "ffn")
     ((*SITE, "routing"), "sigmoid | bias | top_k(2)", "no correction bias"),
     ((*SITE, "routing"), "hash", "no table"),
     ((*SITE, "router"), False, "needs a router"),
+    ((*SITE, "gating_residual"), True, "no router before this one"),
+    (("blocks", 2, "ffn", "gating_residual"), True, "no router here"),
+    (("blocks", 3, "ffn", "gating_residual"), "yes", "gating_residual"),
     ((*SITE, "experts", 0, "width"), 96, "ffn_gate_exps"),  # of another shape than the tensors
     ((*SITE, "experts", 0, "count"), 4, "ffn_gate_inp"),
     (("blocks", 2, "ffn", "route_table"), False, "no table"),
