@@ -61,6 +61,9 @@ Described described(const PartFacts& facts) {
   return own(fmt::format("no family that it knows routes by '{}' with qk_norm = {}", facts.routing, facts.qk_norm));
 }
 
+// Blocks behind the model's own are a head's, which serves training alone.
+bool is_exported(const std::string& name, const Config& config) { return !name.starts_with("blk.") || std::strtoull(name.c_str() + 4, nullptr, 10) < config.blocks.size(); }
+
 // The tensors of the family's checkpoint, by its names.
 class Plan {
  public:
@@ -135,8 +138,9 @@ void export_model(LanguageModel& model, Arena& arena, const fs::path& tokenizer_
   json["bos_token_id"] = tokenizer.separator.back();
   Plan plan(config);
   for (const Parameter& p : arena.parameters())
-    for (const ParameterPiece& piece : pieces_of(p)) plan.add(p.name, piece, arena.values() + p.at);
+    for (const ParameterPiece& piece : is_exported(p.name, config) ? pieces_of(p) : std::vector<ParameterPiece>()) plan.add(p.name, piece, arena.values() + p.at);
   for (const auto& [name, numbers] : model.buffers()) {
+    if (!is_exported(name, config)) continue;
     const std::string canonical = name.substr(name.find('.', 4) + 1);
     const auto& site = config.blocks[std::strtoul(name.c_str() + 4, nullptr, 10)].experts;
     if (canonical == "exp_probs_b.bias" ? !site->router.choice_bias : !site->route_table) continue;

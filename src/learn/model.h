@@ -1,10 +1,11 @@
-// A language model as its description says: an embedding, blocks of a mixer and an FFN, each behind a norm, and a head.
+// A language model as its description says: an input, blocks of a mixer and an FFN, each behind a norm, and a head.
 #pragma once
+#include <array>
 #include <memory>
 #include <vector>
 
-#include "learn/function_head.h"
-#include "learn/part.h"
+#include "learn/block_stack.h"
+#include "learn/head.h"
 
 namespace moiety {
 
@@ -16,7 +17,7 @@ class LanguageModel {
   // rows.ids and targets: [rows] int32; a target of -1 does not count.
   HeadResult forward(const RowContext& rows, const at::Tensor& targets, TrainingStep& step);
   // The last rows before the head.   [rows, d]
-  at::Tensor hidden(const RowContext& rows, TrainingStep& step);
+  at::Tensor hidden(const RowContext& rows, TrainingStep& step) { return last_rows(rows, step).normed; }
   void after_step(const TrainingStep& step);
   void see_text(std::span<const uint64_t> tokens, uint64_t seed);  // as parts do
 
@@ -24,19 +25,22 @@ class LanguageModel {
   int64_t context() const { return context_; }
   int64_t vocabulary() const { return vocabulary_; }
   size_t active_parameters() const;
-  // Of all parts: `config` of the last block, with `beyond` where blocks differ; `own` of the whole model, block by block.
+  // Of all blocks: `config` of the last one, with `beyond` where they differ; `own` of the whole model.
   PartFacts facts() const;
 
  private:
-  struct Layer {
-    size_t norm;
-    std::unique_ptr<ModelPart> part;
-  };
+  std::array<TrainedPart*, 3> parts() { return {input_.get(), &blocks_, head_.get()}; }
+  SumAndNorm last_rows(const RowContext& rows, TrainingStep& step);
+
   Arena& arena_;
   int64_t d_, context_, vocabulary_;
-  float epsilon_, z_loss_;
-  size_t embedding_, output_norm_, head_;
-  std::vector<Layer> layers_;
+  float epsilon_;
+  bool tied_;
+  uint64_t count_;  // of blocks
+  std::unique_ptr<InputPart> input_;
+  BlockStack blocks_;
+  size_t output_norm_;
+  std::unique_ptr<HeadPart> head_;
 };
 
 }  // namespace moiety

@@ -49,21 +49,27 @@ struct TrainingStep {
 
 struct PartFacts;  // learn/facts.h
 
-class ModelPart {
+// What parts of every sort have: those of blocks, inputs (learn/input.h) and heads (learn/head.h).
+class TrainedPart {
  public:
-  virtual ~ModelPart() = default;
-  virtual at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) = 0;
+  virtual ~TrainedPart() = default;
   // After the optimiser has moved the parameters: for rules without gradients.
   virtual void after_step(const TrainingStep&) {}
   // Before the first step of a new run: how often each token of the vocabulary stands in the text. For tables made from it.
   virtual void see_text(std::span<const uint64_t> /*tokens*/, uint64_t /*seed*/) {}
   // Numbers that steps change without gradients, by the name they have in a model's file: saved with it.
   virtual std::vector<std::pair<std::string, std::span<float>>> buffers() { return {}; }
+  // Parameters that one row meets, of those declared.
+  virtual size_t active_parameters() const = 0;
+};
+
+// A mixer or an FFN of a block.
+class ModelPart : public TrainedPart {
+ public:
+  virtual at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) = 0;
   // Scores of a row that its router leaves in its SiteRecord; 0: it has none.
   virtual int64_t router_scores() const { return 0; }
   virtual PartFacts facts() const = 0;
-  // Parameters that one row meets, of those declared.
-  virtual size_t active_parameters() const = 0;
 };
 
 // Where a part stands.
@@ -98,6 +104,14 @@ const Info& named(std::span<const Info> all, const Table& table, std::string_vie
     known.push_back(info.name);
   }
   table.wrong(key, fmt::format("there is no '{}'; there are {}", name, fmt::join(known, ", ")));
+}
+
+// The entry that the table below a key names by its `kind`, built of that table; where there is none the first, built of the table around it.
+template <class Info, class Site>
+auto built(std::span<const Info> all, const Table& table, std::string_view key, const Site& site) {
+  if (!table.has(key)) return all[0].build(table, site);
+  const Table inner = table.table(key);
+  return named(all, inner, "kind", all[0].name).build(inner, site);
 }
 
 }  // namespace moiety

@@ -1,6 +1,8 @@
-// All parts, kinds of experts, balances, objectives and schedules, in lists: one function a file, one line here.
+// All parts, kinds of experts, balances, inputs, heads, objectives and schedules, in lists: one function a file, one line here.
 #include "learn/balance.h"
 #include "learn/expert_kind.h"
+#include "learn/head.h"
+#include "learn/input.h"
 #include "learn/objective.h"
 #include "learn/part.h"
 
@@ -20,6 +22,9 @@ BalanceInfo sequence_aux_balance();
 BalanceInfo entropy_balance();
 BalanceInfo z_loss_balance();
 BalanceInfo bias_update_balance();
+InputInfo tokens_input();
+HeadInfo vocabulary_head();
+HeadInfo multi_token_head();
 ObjectiveInfo next_token_objective();
 ObjectiveInfo sam_objective();
 ScheduleInfo linear_schedule();
@@ -41,6 +46,14 @@ std::span<const ExpertKindInfo> expert_kinds() {
 }
 std::span<const BalanceInfo> balance_kinds() {
   static const BalanceInfo all[] = {switch_aux_balance(), sequence_aux_balance(), entropy_balance(), z_loss_balance(), bias_update_balance()};
+  return all;
+}
+std::span<const InputInfo> inputs() {
+  static const InputInfo all[] = {tokens_input()};
+  return all;
+}
+std::span<const HeadInfo> heads() {
+  static const HeadInfo all[] = {vocabulary_head(), multi_token_head()};
   return all;
 }
 std::span<const ObjectiveInfo> objectives() {

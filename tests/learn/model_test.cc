@@ -1,13 +1,18 @@
-// Gradients of whole models against differences of their losses.
+// Whole models: gradients against differences of their losses, and heads against their definitions.
 #include "learn/model.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/tensor.h>
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
+#include "base/error.h"
 #include "base/random.h"
 
 namespace moiety {
@@ -85,6 +90,96 @@ ffn = {experts = [{count = 3, width = 5}, {kind = "constant"}], routing = "softm
   EXPECT_EQ(shape("blk.0.ffn_gate_inp.prev.weight"), std::vector<int64_t>());
   EXPECT_EQ(shape("blk.1.ffn_gate_inp.prev.weight"), (std::vector<int64_t>{4, 4}));
   check_gradients();
+}
+
+const char* const multi_token = R"t(
+head = {kind = "multi_token", ahead = 2, weight = 0.6, block = {attention = {heads = 4}, ffn = {experts = 3, width = 4, routing = "softmax | top_k(3)"}}}
+[[block]]
+attention = {heads = 2}
+ffn = {kind = "dense", width = 6}
+)t";
+
+TEST_F(Models, MultiTokenGradients) {
+  build(multi_token);
+  check_gradients();
+}
+
+// DeepSeek-V3, eqs. 21 to 24, at the first weights: norms multiply by 1 there, so that the last norm's rows serve where the sums before it do.
+TEST_F(Models, MultiTokenAgainstItsDefinition) {
+  build(multi_token);
+  const at::NoGradGuard no_graph;
+  TrainingStep step{pass_};
+  model_->forward({rows, length, ids_, 1}, targets_, step);
+  ASSERT_EQ(step.losses.size(), 2u);
+
+  const auto value = [&](const std::string& name) { return std::ranges::find(arena_.parameters(), name, &Parameter::name)->value; };
+  const Description block = Description::parse("attention = {heads = 4}\nffn = {experts = 3, width = 4, routing = \"softmax | top_k(3)\"}", "test");
+  const at::Tensor table = value("token_embd.weight"), ones = at::ones({8});
+  TrainingStep again{pass_};
+  again.training = false;
+  at::Tensor hidden = model_->hidden({rows, length, ids_, 1}, again);
+  for (int64_t depth = 1; depth <= 2; depth++) {
+    SCOPED_TRACE(depth);
+    const std::string prefix = "blk." + std::to_string(depth + 1) + ".";
+    Arena other;
+    BlockStack stack;
+    stack.append(block.root(), {prefix, static_cast<uint32_t>(depth + 1), 8, length, vocabulary, 0.4f, 1e-5f, other});
+    other.finish(1, workers_);
+    for (Parameter& p : other.parameters()) p.value.copy_(value(p.name));
+    // Row i sees the token that comes `depth` after its own, which is the target of the row `depth` - 1 after it.
+    std::vector<int32_t> seen(rows), wanted(rows, -1);
+    for (int64_t i = 0; i < rows; i++) {
+      const auto target = [&](int64_t after) { return (i % length) + after < length ? targets_.data_ptr<int32_t>()[i + after] : -1; };
+      seen[static_cast<size_t>(i)] = std::max(target(depth - 1), 0), wanted[static_cast<size_t>(i)] = target(depth);
+    }
+    const at::Tensor embedded = at::index_select(table, 0, at::tensor(seen, at::kInt));
+    const at::Tensor both = at::cat({plain_rms_norm(embedded, ones, 1e-5f), plain_rms_norm(hidden, ones, 1e-5f)}, 1);
+    Pass pass{workers_, &other, {}};
+    TrainingStep beside{pass};
+    const SumAndNorm y = stack.forward(at::matmul(both, value(prefix + "nextn.eh_proj.weight").t()), ones, {rows, length, at::tensor(seen, at::kInt), 1}, beside);
+    const double expected = plain_head_loss(y.normed, table, at::tensor(wanted, at::kInt), 0).loss.item<double>() * 0.6 / 2;
+    const auto& [name, loss] = step.losses[static_cast<size_t>(depth - 1)];
+    EXPECT_EQ(name, "token_" + std::to_string(depth + 1));
+    EXPECT_NEAR(loss.item<double>(), expected, 2e-4 * expected);
+    hidden = y.sum;
+  }
+}
+
+// Evaluations and what is exported are of the model without the depths.
+TEST_F(Models, MultiTokenServesTrainingAlone) {
+  build(multi_token);
+  const at::NoGradGuard no_graph;
+  TrainingStep step{pass_};
+  step.training = false;
+  const double nll = model_->forward({rows, length, ids_, 1}, targets_, step).loss.item<double>();
+  EXPECT_TRUE(step.losses.empty() && step.sites.empty());
+  Arena arena;
+  const Description plain = Description::parse("d = 8\ncontext = 6\nblocks = 2\ndeviation = 0.4\n[[block]]\nattention = {heads = 2}\nffn = {kind = \"dense\", width = 6}", "test");
+  LanguageModel model(plain.root(), vocabulary, arena);
+  arena.finish(7, workers_);
+  Pass pass{workers_, &arena, {}};
+  TrainingStep other{pass};
+  EXPECT_EQ(model.forward({rows, length, ids_, 1}, targets_, other).loss.item<double>(), nll);
+  EXPECT_EQ(model.active_parameters(), model_->active_parameters());
+}
+
+TEST_F(Models, HeadsAndInputsAreNamed) {
+  const auto refused = [&](const std::string& head, const std::string& words) {
+    Arena arena;
+    const Description description = Description::parse("d = 8\ncontext = 6\nblocks = 1\n" + head + "\n[[block]]\nattention = {heads = 2}\nffn = {kind = \"dense\", width = 6}", "test");
+    try {
+      const LanguageModel model(description.root(), vocabulary, arena);
+      description.check_all_read();
+      ADD_FAILURE() << "accepted: " << head;
+    } catch (const UsageError& e) {
+      EXPECT_NE(std::string(e.what()).find(words), std::string::npos) << e.what();
+    }
+  };
+  refused("head = {kind = \"none\"}", "there are vocabulary, multi_token");
+  refused("head = {kind = \"multi_token\", ahead = 0}", "from 1 to 16");
+  refused("head = {kind = \"multi_token\", ahed = 1}", "did you mean 'ahead'");
+  refused("head = {kind = \"multi_token\", block = {attention = {heads = 2}}}", "'ffn' is missing");
+  refused("input = {kind = \"pixels\"}", "there are tokens");
 }
 
 }  // namespace

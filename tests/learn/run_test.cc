@@ -131,6 +131,12 @@ TEST_F(Runs, TheEngineComputesTheSame) {
                  R"t(width = 32, experts = [{count = 3}, {kind = "zero"}, {kind = "copy"}], routing = "softmax | top_k(2)", balance = "switch_aux(0.01, 0.5)", gating_residual = true)t"},
                 {"residuals", "heads = 2}\nffn = {kind = \"moe\", experts = 6, width = 16, routing = \"softmax | top_k(2)\"}\n[[model.block]]\nattention = {heads = 2",
                  R"t(experts = 5, width = 16, routing = "sigmoid | bias | top_k(2) | renorm", balance = "bias_update(0.05)", gating_residual = true)t"},
+                // Heads that serve training alone.
+                {"multi_token", "heads = 4, kv_heads = 2, qk_norm = \"per_head\"",
+                 moe_ + "}\n[model.head]\nkind = \"multi_token\"\nahead = 2\nblock = {attention = {heads = 2}, ffn = {kind = \"dense\", width = 8}"},
+                {"multi_token_bias", "heads = 2",
+                 R"t(experts = 5, width = 16, routing = "sigmoid | bias | top_k(2) | renorm", balance = "bias_update(0.05)"})t"
+                 "\n[model.head]\nkind = \"multi_token\"\nweight = {kind = \"linear\", from = 0.3, to = 0.1"},
                 {"capacity", "heads = 2", R"t(experts = 5, width = 16, routing = "softmax | top_k(2) | capacity(1.25)")t"},
                 {"window", "heads = 4, kv_heads = 2, window = 3, qk_norm = \"per_head\"", moe_},
                 {"blocks", "heads = 2, window = 4, rope = 300}\nffn = {kind = \"dense\", width = 24}\n[[model.block]]\nattention = {heads = 4, kv_heads = 1, head = 6, qk_norm = \"whole\"",

@@ -91,6 +91,24 @@ def test_experts_of_all_kinds(moiety, tmp_path):
     assert result["parameters"]["active"] == pytest.approx(vocabulary * d + experts, rel=1e-3)  # it counts rows without a target, too
 
 
+def test_a_head_that_serves_training_alone(moiety, tmp_path):
+    config = configuration(tmp_path)
+    config.write_text(config.read_text().replace("[model]", '[model]\nhead = {kind = "multi_token", ahead = 2}'))
+    trained = json.loads(call(moiety, "train", config, "--json"))
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    losses = [line["losses"] for line in lines if "losses" in line]
+    for further in ("token_2", "token_3"):
+        assert 0 < losses[-1][further] < 0.8 * losses[0][further]
+    assert {"blk.2", "blk.3"} < lines[0]["load"].keys()  # the depths' own experts
+    model = json.loads(call(moiety, "inspect", tmp_path / "run/model", "--json"))
+    assert model["family"] == "qwen3_moe" and model["layers"] == 2 and model["parameters"]["total"] < trained["parameters"]["total"]
+    # To the end from the middle: the depths are in the checkpoint.
+    shutil.rmtree(tmp_path / "run/checkpoint-000030")
+    last = (tmp_path / "run/metrics.jsonl").read_text()
+    call(moiety, "train", "--resume", tmp_path / "run")
+    assert (tmp_path / "run/metrics.jsonl").read_text() == last
+
+
 def test_kill_and_resume_give_the_same_bits(moiety, tmp_path):
     steps = 60
     call(moiety, "train", configuration(tmp_path, "straight", steps))
