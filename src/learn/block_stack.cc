@@ -59,6 +59,7 @@ PartFacts BlockStack::facts() const {
     if (out.beyond.empty() && i >= 2 && out.own[i / 2 - 1][key] != part.own) out.beyond = fmt::format("blocks that differ, as {} and {} do", i / 2 - 1, i / 2);
     out.config.update(part.config);
     if (!part.qk_norm.empty()) out.qk_norm = part.qk_norm;
+    out.bias |= part.bias;
     if (!part.routing.empty()) out.routing = part.routing;
     if (!part.beyond.empty()) out.beyond = part.beyond;
   }

@@ -24,9 +24,10 @@ namespace fs = std::filesystem;
 struct Shape {
   const char* model_type;
   const char* qk_norm;
-  bool experts;
+  bool experts, bias = false;
 };
-constexpr Shape candidates[] = {{"qwen3_moe", "per_head", true}, {"olmoe", "whole", true}, {"mixtral", "none", true}, {"qwen3", "per_head", false}, {"llama", "none", false}};
+constexpr Shape candidates[] = {{"qwen3_moe", "per_head", true}, {"olmoe", "whole", true}, {"mixtral", "none", true},
+                                {"qwen3", "per_head", false},    {"llama", "none", false},  {"qwen2", "none", false, true}};
 
 // "softmax | top_k(4) | renorm" as the parser writes it.
 std::string spelled(const std::string& routing) { return routing.empty() ? "" : RoutingPolicy::parse(routing).text(); }
@@ -48,7 +49,7 @@ Described described(const PartFacts& facts) {
   if (!facts.beyond.empty()) return own("no family that it knows has " + facts.beyond);
   for (const Shape& family : candidates) {
     const uint32_t k = first_top_k(facts.routing);  // all candidates choose by one
-    if (facts.qk_norm != family.qk_norm || facts.routing.empty() == family.experts || (family.experts && k == 0)) continue;
+    if (facts.qk_norm != family.qk_norm || facts.bias != family.bias || facts.routing.empty() == family.experts || (family.experts && k == 0)) continue;
     for (bool renorm : {true, false}) {
       nlohmann::json json = facts.config;
       json["model_type"] = family.model_type;
@@ -58,7 +59,7 @@ Described described(const PartFacts& facts) {
       if (spelled(routing) == spelled(facts.routing)) return {json, config, ""};
     }
   }
-  return own(fmt::format("no family that it knows routes by '{}' with qk_norm = {}", facts.routing, facts.qk_norm));
+  return own(fmt::format("no family that it knows routes by '{}' with qk_norm = {}{}", facts.routing, facts.qk_norm, facts.bias ? " and biases" : ""));
 }
 
 // Blocks behind the model's own are a head's, which serves training alone.

@@ -9,6 +9,7 @@ namespace moiety {
 struct PartFacts {
   nlohmann::json config = nlohmann::json::object();
   std::string qk_norm;  // of attention
+  bool bias = false;    // of its queries, keys and values
   std::string routing;  // of a site; empty: none
   std::string beyond;   // what those keys have no words for; empty: they say all
   nlohmann::json own = nlohmann::json::object();  // model/config_own.h: of a block's "attention" or "ffn"

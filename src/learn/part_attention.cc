@@ -2,7 +2,6 @@
 #include <cmath>
 #include <optional>
 
-#include "base/error.h"
 #include "learn/facts.h"
 #include "learn/function_attention.h"
 #include "learn/function_bias.h"
@@ -51,10 +50,13 @@ class CausalPart : public ModelPart {
   }
 
   PartFacts facts() const override {
-    if (q_.bias || out_.bias) throw Error("attention has biases; only a model that was read with them can be written with them");
-    PartFacts out{{{"num_attention_heads", heads_}, {"num_key_value_heads", kv_heads_}, {"head_dim", head_}, {"rope_theta", base_}}, qk_norm_, "", "", {}};
+    PartFacts out{{{"num_attention_heads", heads_}, {"num_key_value_heads", kv_heads_}, {"head_dim", head_}, {"rope_theta", base_}}, qk_norm_, false, "", "", {}};
+    out.bias = q_.bias.has_value();
     if (window_) out.beyond = "a window";
+    if (out_.bias) out.beyond = "a bias of the attention's output";
     out.own = {{"heads", heads_}, {"kv_heads", kv_heads_}, {"head_size", head_}, {"rope_theta", base_}, {"window", window_}, {"qk_norm", qk_norm_}};
+    if (q_.bias) out.own["bias"] = true;
+    if (out_.bias) out.own["output_bias"] = true;
     return out;
   }
 

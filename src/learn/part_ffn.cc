@@ -23,7 +23,7 @@ class DensePart : public ModelPart {
     return expert_->forward(every_row_.slots(rows.rows), x, at::ones({rows.rows}, x.options()), step.pass);
   }
 
-  PartFacts facts() const override { return {{{"intermediate_size", width_}}, "", "", "", {{"width", width_}}}; }
+  PartFacts facts() const override { return {{{"intermediate_size", width_}}, "", false, "", "", {{"width", width_}}}; }
 
   size_t active_parameters() const override { return expert_->parameters(); }
 

@@ -55,8 +55,8 @@ nlohmann::json attention_of(const Config& c, const BlockConfig& b, uint32_t cont
   const AttentionConfig a = c.attention_of(b);
   const char* norm = !b.qk_norm || a.qk_norm == QkNorm::none ? "none" : a.qk_norm == QkNorm::whole ? "whole" : "per_head";
   nlohmann::json out = {{"heads", a.heads}, {"kv_heads", a.kv_heads}, {"head", a.key_size}, {"qk_norm", norm}, {"rope", rope.theta}};
-  if (c.qkv_bias) out["bias"] = true;
-  if (c.attention_output_bias) out["output_bias"] = true;
+  if (a.bias) out["bias"] = true;
+  if (a.output_bias) out["output_bias"] = true;
   if (b.mask == Mask::window) out["window"] = b.window;
   if (rope.scaling != Rope::Scaling::none) {
     const RopeFrequencies scaled = rope_frequencies(rope, rope_length_class(rope, context));

@@ -99,6 +99,7 @@ struct AttentionConfig {
   uint32_t heads = 0, kv_heads = 0, key_size = 0, value_size = 0;  // sizes per head
   float scale = 0;
   QkNorm qk_norm = QkNorm::none;
+  bool bias = false, output_bias = false;  // of queries, keys and values; of the output
 };
 
 // An entry of the layer schedule: one mixer and what follows it. Most decoder layers are one block, longcat's are two.
@@ -160,7 +161,7 @@ struct Config {
   bool norm_bias = false, head_bias = false, conv_bias = false;
   std::vector<BlockConfig> blocks;
   AttentionConfig attention_of(const BlockConfig& block) const {
-    return block.attention.value_or(AttentionConfig{heads, kv_heads, key_size, value_size, attention_scale, qk_norm});
+    return block.attention.value_or(AttentionConfig{heads, kv_heads, key_size, value_size, attention_scale, qk_norm, qkv_bias, attention_output_bias});
   }
 
   int32_t bos = -1;

@@ -154,7 +154,7 @@ int rope_of(std::vector<Rope>& ropes, double theta, uint32_t size) {
 }
 
 void read_own_attention(const json& object, const std::string& origin, Config& c, BlockConfig& b) {
-  check_keys(object, origin, {"heads", "kv_heads", "head_size", "rope_theta", "window", "qk_norm"});
+  check_keys(object, origin, {"heads", "kv_heads", "head_size", "rope_theta", "window", "qk_norm", "bias", "output_bias"});
   const Keys keys(object, origin);
   AttentionConfig a;
   a.heads = count_in(keys, "heads", 1, 65536);
@@ -164,6 +164,8 @@ void read_own_attention(const json& object, const std::string& origin, Config& c
   if (a.key_size % 2 != 0) throw Error("{}: heads of {} numbers can't be rotated in pairs", origin, a.key_size);
   a.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(a.key_size)));
   a.qk_norm = qk_norm_of(keys);
+  a.bias = keys.flag({"bias"}, false);
+  a.output_bias = keys.flag({"output_bias"}, false);
   b.window = keys.count_or({"window"}, 0);
   if (b.window) b.mask = Mask::window;
   b.rope = rope_of(c.ropes, needed(keys, "rope_theta"), a.key_size);

@@ -9,7 +9,8 @@
 //               "shared": [{"kind": "swiglu", "width": 64, "gate": true}],
 //               "routing": "softmax | top_k(2)", "router": true, "bias": false, "route_table": false}}]}
 //
-// Ids of experts go through the list. window 0: all positions. qk_norm: none, per_head, whole. router: whether there are router weights; bias and
+// Ids of experts go through the list. window 0: all positions. qk_norm: none, per_head, whole. "bias" and "output_bias": true beside it:
+// queries, keys and values, or the attention's output have biases. router: whether there are router weights; bias and
 // route_table: whether there are tensors for the stages `bias` and `hash`. "gating_residual": true beside them: the scores of the nearest router before
 // this one, times a matrix, join its own. docs/format.md has the tensors' names.
 #pragma once

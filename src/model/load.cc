@@ -231,17 +231,17 @@ void load_attention(Loader& load, const Config& c, const BlockConfig& b, Attenti
       a.v_b.push_back(load.matrix("attn_v_b.weight", &b, h, c.heads, c.value_size, c.kv_rank, Order::kernel));
     }
   } else {
-    a.k = load.linear("attn_k", &b, k, d, c.qkv_bias);
-    a.v = load.linear("attn_v", &b, v, d, c.qkv_bias);
+    a.k = load.linear("attn_k", &b, k, d, own.bias);
+    a.v = load.linear("attn_v", &b, v, d, own.bias);
     if (b.mixer == Mixer::expert_attention) return;
-    a.q = load.linear("attn_q", &b, q, d, c.qkv_bias);
+    a.q = load.linear("attn_q", &b, q, d, own.bias);
     if (own.qk_norm == QkNorm::per_head || own.qk_norm == QkNorm::whole) {
       const bool whole = own.qk_norm == QkNorm::whole;
       a.q_norm = load.plain_norm("attn_q_norm", &b, whole ? size_t{own.heads} * own.key_size : own.key_size);
       a.k_norm = load.plain_norm("attn_k_norm", &b, whole ? k : own.key_size);
     }
   }
-  a.output = load.linear("attn_output", &b, d, out, c.attention_output_bias);
+  a.output = load.linear("attn_output", &b, d, out, own.output_bias);
   if (c.sinks) a.sinks = load.vector("attn_sinks.weight", &b, c.heads);
   if (c.output_gate == OutputGate::per_element) a.gate = load.linear("attn_gate", &b, out, d, false);
   if (c.output_gate == OutputGate::per_head) a.gate = load.linear("attn_gate", &b, c.heads, d, false);

@@ -118,7 +118,9 @@ TEST_F(Runs, TheEngineComputesTheSame) {
                 {"mixtral", "heads = 2", moe_},
                 {"llama", "heads = 2", R"t(kind = "dense", width = 24)t"},
                 {"qwen3", "heads = 2, head = 8, qk_norm = \"per_head\"", R"t(kind = "dense", width = 24)t"},
+                {"qwen2", "heads = 4, kv_heads = 2, bias = true", R"t(kind = "dense", width = 24)t"},
                 // What no family of Transformers is like.
+                {"biases", "heads = 2, qk_norm = \"per_head\", bias = true, output_bias = true", moe_},
                 {"kinds", "heads = 2",
                  R"t(width = 32, experts = [{count = 3}, {count = 2, kind = "gelu", width = 64}, {kind = "zero"}, {kind = "copy"}, {count = 2, kind = "constant"}, {kind = "relu"}], )t"
                  R"t(routing = "softmax | top_k(4) | renorm", balance = "switch_aux(0.01, 0.5)")t"},

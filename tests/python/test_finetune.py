@@ -188,11 +188,13 @@ def test_what_cannot_be_trained_is_said_before_any_work(moiety, base, tmp_path):
 
 
 def test_models_of_our_own_family(moiety, tmp_path):
-    """Experts of several kinds, shared ones, a bias that a rule moves, a table of tokens, routers that take scores: all of it is read, and rules count ids over the groups."""
+    """Experts of several kinds, shared ones, a bias that a rule moves, a table of tokens, routers that take scores, biases of attention: all of it is read, and rules count ids over the groups."""
     mixed = ('experts = [{count = 2, width = 16}, {kind = "zero"}, {count = 2, kind = "gelu", width = 24}, {kind = "copy"}, {count = 2, kind = "constant"}], '
              'shared = [{width = 8, gate = true}], routing = "sigmoid | bias | top_k(3) | renorm", balance = "bias_update(0.01)", gating_residual = true')
     for name, ffn, balance in (("mixed", mixed, 'balance = "bias_update(0.01)"'), ("hash", 'experts = 4, width = 16, routing = "hash", hash_table = "balanced"', "")):
-        call(moiety, "train", configuration(tmp_path, name=name, steps=12, ffn=ffn))
+        config = configuration(tmp_path, name=name, steps=12, ffn=ffn)
+        config.write_text(config.read_text().replace("heads = 2,", "heads = 2, bias = true, output_bias = true,"))
+        call(moiety, "train", config)
         start = tmp_path / name / "model"
         call(moiety, "train", fine(tmp_path, start, name=name + "-fine", more=balance))
         nll = evaluations(tmp_path / f"{name}-fine")

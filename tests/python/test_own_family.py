@@ -35,7 +35,11 @@ def tensors_of(config, rng):
             out[f"{p}{name}.weight"] = 1 + 0.1 * rng.normal(size=D)
         for name, rows in (("attn_q", q), ("attn_k", k), ("attn_v", k)):
             out[f"{p}{name}.weight"] = rng.normal(size=(rows, D)) / 8
+            if a.get("bias"):
+                out[f"{p}{name}.bias"] = rng.normal(size=rows) / 4
         out[f"{p}attn_output.weight"] = rng.normal(size=(D, q)) / 8
+        if a.get("output_bias"):
+            out[f"{p}attn_output.bias"] = rng.normal(size=D) / 4
         if a["qk_norm"] != "none":
             whole = a["qk_norm"] == "whole"
             out[f"{p}attn_q_norm.weight"] = 1 + 0.1 * rng.normal(size=q if whole else a["head_size"])
@@ -137,7 +141,7 @@ def choices(scores, t, p, f, token):
 
 def attention(x, t, p, a):
     h, n = a["head_size"], len(x)
-    q, k, v = (x @ t[f"{p}attn_{name}.weight"].T for name in "qkv")
+    q, k, v = (x @ t[f"{p}attn_{name}.weight"].T + t.get(f"{p}attn_{name}.bias", 0) for name in "qkv")
     if a["qk_norm"] == "whole":
         q, k = norm(q, t[f"{p}attn_q_norm.weight"]), norm(k, t[f"{p}attn_k_norm.weight"])
     q, k, v = (y.reshape(n, -1, h) for y in (q, k, v))
@@ -154,7 +158,7 @@ def attention(x, t, p, a):
     if a["window"]:
         hidden |= place[None, :] <= place[:, None] - a["window"]
     scores[:, hidden] = -np.inf
-    return np.einsum("hqk,khd->qhd", softmax(scores), v).reshape(n, -1) @ t[f"{p}attn_output.weight"].T
+    return np.einsum("hqk,khd->qhd", softmax(scores), v).reshape(n, -1) @ t[f"{p}attn_output.weight"].T + t.get(f"{p}attn_output.bias", 0)
 
 
 def expected(config, tensors, ids):
@@ -233,7 +237,7 @@ def test_quantised_and_packed(moiety, model, tmp_path):
         call(moiety, "pack", tmp_path / f"{name}.gguf", tmp_path / f"{name}.packed.gguf")
         assert plain == bits(moiety, tmp_path / f"{name}.packed.gguf", tmp_path / "packed")
         types = {t["name"]: t["type"] for t in json.loads(call(moiety, "inspect", tmp_path / f"{name}.gguf", "--tensors", "--json"))["tensors"]}
-        for exact in ("blk.1.ffn_gate_inp.weight", "blk.1.ffn_const_exps.4.weight", "blk.1.ffn_const_exps.4.bias", "blk.1.ffn_gate_inp_shexp.weight", "blk.2.ffn_route_table", "blk.3.exp_probs_b.bias", "blk.3.ffn_gate_inp.prev.weight"):
+        for exact in ("blk.1.ffn_gate_inp.weight", "blk.1.ffn_const_exps.4.weight", "blk.1.ffn_const_exps.4.bias", "blk.1.ffn_gate_inp_shexp.weight", "blk.2.ffn_route_table", "blk.3.exp_probs_b.bias", "blk.3.ffn_gate_inp.prev.weight", "blk.1.attn_k.bias", "blk.2.attn_output.bias"):
             assert types[exact] == "F32", exact
         assert types["blk.1.ffn_up_exps.1.weight"] != "F32" and types["blk.3.ffn_down_exps.1.weight"] != "F32"
 
@@ -295,6 +299,8 @@ SITE = ("blocks", 1, "ffn")
     (("blocks", 1, "attention", "window"), -1, "window"),
     (("blocks", 1, "attention", "qk_norm"), "l3", "qk_norm 'l3'"),
     (("blocks", 1, "attention", "sinks"), True, "'sinks' is not known"),
+    (("blocks", 0, "attention", "bias"), True, "blk.0.attn_k.bias is missing"),
+    (("blocks", 2, "attention", "output_bias"), 1, "output_bias"),
     (("blocks", 0, "ffn", "width"), None, "width is missing"),
     (("blocks", 0, "ffn", "width"), 1 << 29, "width is"),
     ((*SITE, "experts"), [], "0 experts"),
