@@ -36,15 +36,22 @@ RouteTable read_table(const NpzArrays& arrays, const std::string& prefix, const 
   out.experts = take<int32_t>(arrays, prefix + "experts", path);
   out.weights = take<float>(arrays, prefix + "weights", path);
   if (find(arrays, "sequence")) out.sequence = take<int32_t>(arrays, "sequence", path);
+  if (find(arrays, prefix + "counts")) out.counts = take<int32_t>(arrays, prefix + "counts", path);
   const std::vector<uint64_t>& shape = find(arrays, prefix + "experts")->shape;
   if (shape.size() != 3) throw Error("{}: {}experts is not [T, M, K]", path, prefix);
   out.choices = shape[2];
   if (out.tokens.size() != shape[0] || out.layers.size() != shape[1] || out.weights.size() != out.experts.size() ||
-      (!out.sequence.empty() && out.sequence.size() != out.tokens.size()))
+      (!out.counts.empty() && out.counts.size() != out.layers.size()) || (!out.sequence.empty() && out.sequence.size() != out.tokens.size()))
     throw Error("{}: the arrays do not fit each other", path);
   int64_t experts_of_a_layer = 0;
-  for (int32_t e : out.experts) {
-    if (e < -1) throw Error("{}: an expert of id {}", path, e);
+  for (int32_t n : out.counts) {
+    if (n < 0) throw Error("{}: a layer of {} experts", path, n);
+    experts_of_a_layer = std::max<int64_t>(experts_of_a_layer, n);
+  }
+  for (size_t i = 0; i < out.experts.size(); i++) {
+    const int32_t e = out.experts[i];
+    const size_t m = i / out.choices % out.layers.size();
+    if (e < -1 || (!out.counts.empty() && e >= out.counts[m])) throw Error("{}: an expert of id {} in layer {}", path, e, out.layers[m]);
     experts_of_a_layer = std::max<int64_t>(experts_of_a_layer, int64_t{e} + 1);
   }
   // Work and memory grow with these, whatever the file's size.
@@ -111,9 +118,9 @@ std::vector<RouteTable> parse_routes(std::span<const std::byte> bytes, const std
 std::vector<LayerRoutes> analyse(const std::vector<RouteTable>& tables) {
   std::vector<LayerRoutes> out;
   for (const RouteTable& t : tables) {
-    int32_t experts = 0;
-    for (int32_t e : t.experts) experts = std::max(experts, e + 1);
-    for (size_t m = 0; m < t.layers.size(); m++) out.push_back(analyse_layer(t, m, static_cast<size_t>(experts)));
+    int32_t seen = 0;
+    for (int32_t e : t.experts) seen = std::max(seen, e + 1);
+    for (size_t m = 0; m < t.layers.size(); m++) out.push_back(analyse_layer(t, m, static_cast<size_t>(t.counts.empty() ? seen : t.counts[m])));
   }
   return out;
 }
@@ -188,10 +195,12 @@ function show(m) {
     text.append(span);
   }
 }
+const most = Math.max(...data.layers.map(l => l.load.length));
 data.layers.forEach((l, m) => {
   const row = document.getElementById('map').insertRow(), top = Math.max(...l.load, 1e-9);
   const name = row.insertCell(); name.className = 'name'; name.textContent = 'layer ' + l.layer + (l.site === 'attn' ? ' attention' : '');
   l.load.forEach((share, e) => { const c = row.insertCell(); c.className = 'cell'; c.style.background = `rgb(${[8, 60, 120].map(v => Math.round(255 - (255 - v) * share / top)).join(' ')})`; c.title = `expert ${e}: ${(share * 100).toFixed(2)}%`; });
+  if (l.load.length < most) row.insertCell().colSpan = most - l.load.length;
   const stats = row.insertCell(); stats.className = 'name'; stats.textContent = `entropy ${l.entropy_bits.toFixed(2)} bits, busiest quarter ${(l.busiest_quarter * 100).toFixed(0)}%, reuse ${(l.reuse * 100).toFixed(0)}%`;
   const pairs = row.insertCell(); pairs.className = 'name'; pairs.textContent = l.together.slice(0, 3).map(p => `${p.experts.join('+')} ×${p.lift.toFixed(1)}`).join(', ');
   pairs.title = 'pairs of experts that serve a token together more often than by chance';

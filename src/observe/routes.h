@@ -14,6 +14,7 @@ namespace moiety {
 struct RouteTable {
   std::vector<int32_t> tokens;   // [T]
   std::vector<int32_t> layers;   // [M]
+  std::vector<int32_t> counts;   // [M] experts of each layer; empty in traces that do not say
   size_t choices = 0;            // K
   std::vector<int32_t> experts;  // [T, M, K], -1 where a token has fewer
   std::vector<float> weights;    // [T, M, K]

@@ -45,9 +45,9 @@ NpzArrays Tracer::arrays() const {
     if (attention && sites.empty()) break;
     const std::string prefix = attention ? "attn_" : "";
     const uint64_t m = sites.size();
-    std::vector<int32_t> layers, experts(tokens * m * k, -1);
+    std::vector<int32_t> layers, counts, experts(tokens * m * k, -1);
     std::vector<float> weights(tokens * m * k, 0.0f), scores;
-    for (const SiteTrace* site : sites) layers.push_back(site->layer);
+    for (const SiteTrace* site : sites) layers.push_back(site->layer), counts.push_back(static_cast<int32_t>(site->experts));
     for (uint64_t t = 0; t < tokens; t++)
       for (uint64_t s = 0; s < m; s++) {
         const auto& row = sites[s]->rows[t];
@@ -57,6 +57,7 @@ NpzArrays Tracer::arrays() const {
         }
       }
     out.emplace_back(prefix + "layers", NpyArray{{m}, layers});
+    out.emplace_back(prefix + "counts", NpyArray{{m}, counts});
     out.emplace_back(prefix + "experts", NpyArray{{tokens, m, k}, experts});
     out.emplace_back(prefix + "weights", NpyArray{{tokens, m, k}, weights});
     if (!scores_) continue;

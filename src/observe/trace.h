@@ -25,7 +25,7 @@ class Tracer : public Observer {
   void add_text(std::span<const int32_t> ids);
 
   const std::vector<SiteTrace>& sites() const { return sites_; }
-  // The arrays of `moiety trace`: tokens, layers, experts, weights; attn_layers …; scores; sequence and position with several texts.
+  // The arrays of `moiety trace`: tokens, layers, counts, experts, weights; attn_layers …; scores; sequence and position with several texts.
   NpzArrays arrays() const;
 
  private:

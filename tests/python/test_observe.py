@@ -66,7 +66,7 @@ def test_trace_pads_where_a_token_has_fewer(moiety, tmp_path):
 def test_one_text_has_no_sequence(moiety, tmp_path):
     (tmp_path / "one.json").write_text("[[1,2,3]]")
     run(moiety, "trace", FIXTURES / "mixtral", "--tokens-file", tmp_path / "one.json", "--out", tmp_path / "t.npz")
-    assert sorted(np.load(tmp_path / "t.npz").files) == ["experts", "layers", "tokens", "weights"]
+    assert sorted(np.load(tmp_path / "t.npz").files) == ["counts", "experts", "layers", "tokens", "weights"]
 
 
 # --- routes --------------------------------------------------------------------------------------------------------------------------

@@ -258,7 +258,11 @@ def test_other_verbs(moiety, model, tmp_path):
     call(moiety, "trace", model, "--tokens-file", tmp_path / "ids.json", "--out", tmp_path / "t.npz")
     trace = np.load(tmp_path / "t.npz")
     assert list(trace["layers"]) == [1, 2, 3] and (trace["experts"][:, 0] >= 0).sum() == 6 * len(IDS) and (trace["experts"][:, 1] >= 0).sum() == len(IDS)
-    assert json.loads(call(moiety, "routes", tmp_path / "t.npz", "--json"))
+    routes = json.loads(call(moiety, "routes", tmp_path / "t.npz", "--json"))["layers"]
+    assert [len(layer["load"]) for layer in routes] == list(trace["counts"]) == [11, 4, 5]
+    for layer in routes:  # a quarter of its own experts
+        quarter = math.ceil(len(layer["load"]) / 4)
+        assert layer["busiest_quarter"] == pytest.approx(sum(sorted(layer["load"])[-quarter:]))
     assert json.loads(call(moiety, "bench", model, "-p", 8, "-n", 4, "-r", 1, "--json"))
     two = bits(moiety, model, tmp_path / "a", "--routing", "layers 1: softmax | top_k(1); @model")
     assert two != bits(moiety, model, tmp_path / "b")
