@@ -59,6 +59,16 @@ std::string shape_text(const std::vector<uint64_t>& shape) { return fmt::format(
 
 }  // namespace
 
+std::string Checkpoint::name() const {
+  if (is_gguf())
+    if (const auto name = gguf_->metadata().string("general.name")) return *name;
+  std::filesystem::path path = std::filesystem::absolute(path_).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();  // "mixtral/"
+  if (is_gguf()) return path.stem().string();
+  if (path.filename() == "model") path = path.parent_path();  // of a run: RUN/model
+  return path.filename().string();
+}
+
 Checkpoint Checkpoint::open(const std::filesystem::path& path) {
   Checkpoint out;
   out.path_ = path;

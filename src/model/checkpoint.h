@@ -20,6 +20,8 @@ class Checkpoint {
   static Checkpoint open(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
+  // What the model is called: by its file if that says so, else by the file's own name or the directory's.
+  std::string name() const;
   bool is_gguf() const { return gguf_ != nullptr; }
   const GgufFile* gguf() const { return gguf_.get(); }
   const HfDirectory* hf() const { return hf_.get(); }

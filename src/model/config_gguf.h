@@ -13,7 +13,7 @@ Config read_gguf_config(const GgufFile& file);
 // The config.json of the model in a GGUF file: that which the file carries (key moiety.config), or one made from llama.cpp's keys.
 nlohmann::json config_json_of(const GgufFile& file);
 
-// llama.cpp's keys for a model, and moiety.config with the whole of `config_json`.
-Metadata gguf_metadata(const Config& config, const nlohmann::json& config_json);
+// llama.cpp's keys for a model of that name, and moiety.config with the whole of `config_json`.
+Metadata gguf_metadata(const Config& config, const nlohmann::json& config_json, const std::string& name);
 
 }  // namespace moiety

@@ -113,7 +113,7 @@ class Converter {
   }
 
   void write_gguf_file(const fs::path& out) {
-    Metadata metadata = gguf_metadata(c_, target_json());
+    Metadata metadata = gguf_metadata(c_, target_json(), in_.name());
     if (o_.type) metadata.set("general.file_type", o_.type->file_type);
     metadata.set("general.quantization_version", uint32_t{2});
     if (o_.edit_metadata) o_.edit_metadata(metadata);

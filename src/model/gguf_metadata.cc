@@ -15,9 +15,9 @@ class Writer {
     arch_ = c.family->gguf ? c.family->gguf : "moiety-" + std::string(c.family->name);
   }
 
-  Metadata write(const nlohmann::json& config_json) {
+  Metadata write(const nlohmann::json& config_json, const std::string& name) {
     m_.set("general.architecture", arch_);
-    m_.set("general.name", std::string(family_));
+    m_.set("general.name", name);
     sizes();
     ropes();
     attention();
@@ -182,6 +182,6 @@ class Writer {
 
 }  // namespace
 
-Metadata gguf_metadata(const Config& config, const nlohmann::json& config_json) { return Writer(config).write(config_json); }
+Metadata gguf_metadata(const Config& config, const nlohmann::json& config_json, const std::string& name) { return Writer(config).write(config_json, name); }
 
 }  // namespace moiety

@@ -46,7 +46,7 @@ Metadata source_metadata(const Checkpoint& in, const PackOptions& o) {
   nlohmann::json config = in.is_gguf() ? config_json_of(*in.gguf()) : in.hf()->config();
   if (!in.is_gguf()) {
     if (!in.config().end_ids.empty()) config["eos_token_id"] = in.config().end_ids;  // generation_config.json may have more
-    Metadata m = gguf_metadata(in.config(), config);
+    Metadata m = gguf_metadata(in.config(), config, in.name());
     if (o.edit_metadata) o.edit_metadata(m);
     return m;
   }

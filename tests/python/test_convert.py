@@ -39,6 +39,17 @@ def llama(tmp_path_factory):
     return path, write_model(path)
 
 
+def test_a_model_is_called_as_its_directory_or_as_its_file_says(moiety, mixtral, tmp_path):
+    called = lambda path: gguf.GGUFReader(path).fields["general.name"].contents()
+    for folder, name in (("tall", "tall"), ("run/model", "run")):
+        (tmp_path / folder).parent.mkdir(exist_ok=True)
+        (tmp_path / folder).symlink_to(mixtral[0])
+        convert(moiety, f"{tmp_path / folder}/", tmp_path / f"{name}.gguf")
+        assert called(tmp_path / f"{name}.gguf") == name
+    convert(moiety, tmp_path / "tall.gguf", tmp_path / "again.gguf", "--type", "q8_0")
+    assert called(tmp_path / "again.gguf") == "tall"
+
+
 def test_a_mix_keeps_routers_and_norms_and_names_what_falls_back(moiety, mixtral, tmp_path):
     path, tensors = mixtral
     out = tmp_path / "mix.gguf"
