@@ -8,6 +8,7 @@
 #include "base/child.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/folder_lock.h"
 #include "base/interrupt.h"
 #include "base/json.h"
 #include "base/progress.h"
@@ -144,6 +145,7 @@ RecipeResults run_recipe(const Recipe& recipe, const RecipeRunOptions& o) {
   const RecipeText text = find_recipe_text(o.text, o.tokenizer);
   const std::vector<OneRun> runs = runs_of(recipe, text, o);
   fs::create_directories(o.out);
+  const FolderLock lock(o.out, "another `moiety recipe run`");
   check_arms(runs, o.out);
   Results results(o.out / "results.jsonl");
   uint64_t all = 0, done = 0;

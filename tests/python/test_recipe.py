@@ -78,6 +78,7 @@ def test_ctrl_c_leaves_it_resumable(moiety, text, tmp_path):
     results = tmp_path / "out/results.jsonl"
     while not (results.exists() and results.read_text()) and time.time() < deadline:
         time.sleep(0.02)
+    assert "another `moiety recipe run` is at work there" in call(moiety, *arguments, status=1)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130
     done = len(results.read_text().splitlines())
