@@ -149,6 +149,7 @@ generation = b"\0" + json.dumps({"eos_token_id": [1, 2], "bos_token_id": 1, "tem
 for config in sorted((ROOT / "tests/fixtures").glob("*/config.json")):
     seed("config", config.parent.name, config.read_bytes() + generation)
 seed("config", "moiety", (ROOT / "tests/data/moiety_config.json").read_bytes() + generation)
+seed("own_model", "moiety", (ROOT / "tests/data/moiety_config.json").read_bytes())
 tokens = {chr(c): i for i, c in enumerate(range(33, 127))}
 tokenizer_config = "\0" + json.dumps({"bos_token": "<s>", "eos_token": {"content": "</s>"}, "chat_template": "{{ messages }}"})
 seed("tokenizer_json", "bpe", json.dumps({"added_tokens": [{"id": 94, "content": "<s>", "special": True}], "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False},

@@ -91,7 +91,7 @@ void check_routing(const SiteConfig& s, uint32_t layer, const std::string& origi
     return std::span<const float>(zeros).first(n);
   };
   try {
-    const Pipeline pipeline = RoutingPolicy::parse(s.routing, Allow::training).bind(site, s.routing);
+    const Pipeline pipeline = RoutingPolicy::parse("@model").bind(site, s.routing);
     if (pipeline.needs_logits() && !s.has_router) throw UsageError("it needs a router, and \"router\" is false");
   } catch (const UsageError& e) {
     throw Error("{}: routing: {}", origin, e.what());

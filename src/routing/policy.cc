@@ -32,7 +32,11 @@ Pipeline RoutingPolicy::bind(const StageSite& site, std::string_view model_text)
   };
   auto add_model = [&] {
     const RoutingPolicy own = parse(model_text, Allow::training);
-    for (const Call& call : own.rules_.at(0).calls) add(call, model_text);
+    if (own.rules_.size() != 1 || !own.rules_[0].layers.empty()) throw UsageError("routing {}: it is the model's own for one layer, so it has no rules by layer", model_text);
+    for (const Call& call : own.rules_[0].calls) {
+      if (call.name == "@model") throw RoutingTextError(model_text, call.at, "@model is this text itself, the model's own");
+      add(call, model_text);
+    }
   };
   const auto rule = std::ranges::find_if(rules_, [&](const Rule& r) { return r.holds(site.layer); });
   if (rule == rules_.end()) {

@@ -171,6 +171,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(moiety, tmp_path):
     ({"ffn": "experts = 4, width = 16"}, "'routing' is missing"),
     ({"ffn": 'experts = 4, width = 16, routing = "softmax | top_k(9)"'}, "top_k"),
     ({"ffn": 'experts = 4, width = -1, routing = "softmax | top_k(1)"'}, "not negative"),
+    ({"ffn": 'experts = 4, width = 16, routing = "@model"'}, "@model is this text itself"),
     ({"validation": 1.5}, "share"),
     ({"ffn": 'experts = 4, width = 999999999999, routing = "softmax | top_k(1)"'}, "larger than"),
     ({"more": "batch_ = [1"}, "run.toml:"),
