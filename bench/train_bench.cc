@@ -1,8 +1,8 @@
 // Speed of a training step on random ids: the counterpart of a plain PyTorch program (bench/train_speed.py runs both, interleaved).
 //
-//   build/train_bench [d layers experts top_k width vocabulary batch length] [steps] [-t threads]
+//   build/train_bench [d layers experts top_k width vocabulary batch length] [steps] [-t threads] [f32|bf16]
 //
-// Prints a line a step: tokens/s, FLOP/s counted as 6 x active parameters x tokens, and the share of the peak of float multiplications.
+// Prints a line a step: tokens/s, FLOP/s counted as 6 x active parameters x tokens, and the share of the peak of float32 multiplications.
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
@@ -23,9 +23,11 @@ using namespace moiety;
 int main(int argc, char** argv) {
   std::vector<int64_t> n{256, 6, 16, 2, 384, 8192, 16, 256, 5};
   size_t threads = default_thread_count(), given = 0;
+  Precision precision = Precision::f32;
   for (int i = 1; i < argc; i++) {
     if (!std::strcmp(argv[i], "-t") && i + 1 < argc) threads = std::strtoull(argv[++i], nullptr, 10);
-    else if (given < n.size()) n[given++] = std::atoll(argv[i]);
+    else if (!std::strcmp(argv[i], "bf16")) precision = Precision::bf16;
+    else if (std::strcmp(argv[i], "f32") && given < n.size()) n[given++] = std::atoll(argv[i]);
   }
   const int64_t d = n[0], layers = n[1], experts = n[2], top_k = n[3], width = n[4], vocabulary = n[5], batch = n[6], length = n[7];
   choose_isa();
@@ -40,7 +42,7 @@ int main(int argc, char** argv) {
   Arena arena;
   LanguageModel model(description.root(), vocabulary, arena);
   arena.finish(0, workers);
-  Pass pass{workers, &arena, {}};
+  Pass pass{workers, &arena, {}, precision};
   for (uint64_t step = 0; step < static_cast<uint64_t>(n[8]); step++) {
     const auto begin = std::chrono::steady_clock::now();
     at::Tensor ids = at::empty({batch * length}, at::kInt);

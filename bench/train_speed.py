@@ -30,23 +30,23 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", default="2")
     parser.add_argument("--pytorch-types", default="f32,bf16", help="bf16 takes minutes a step on a CPU without its instructions")
+    parser.add_argument("--moiety-types", default="f32,bf16")
     o = parser.parse_args()
     if not o.pytorch.exists():
         parser.error(f"{o.pytorch} is not there; name a PyTorch program with --pytorch")
     shape = o.shape.split()
     commands = {f"PyTorch {t}": [sys.executable, o.pytorch, *shape, t] for t in o.pytorch_types.split(",")}
-    commands["moiety f32"] = [o.moiety, *shape, "6", "-t", o.threads]
-    speeds, shares = {name: [] for name in commands}, []
+    commands |= {f"moiety {t}": [o.moiety, *shape, "6", "-t", o.threads, t] for t in o.moiety_types.split(",")}
+    speeds, shares = {name: [] for name in commands}, {name: [] for name in commands}
     for _ in range(o.rounds):
         for name, command in commands.items():
             all_steps, out = steps(command)
             speeds[name].append(statistics.median(all_steps[2:]))
-            if name == "moiety f32":
-                shares += [int(n) for n in re.findall(r"(\d+)% of", out)][2:]
+            shares[name] += [int(n) for n in re.findall(r"(\d+)% of", out)][2:]
     best = max(statistics.median(s) for name, s in speeds.items() if name.startswith("PyTorch"))
-    print("| | tokens/s | to the best PyTorch | of the FMA peak |\n|---|---|---|---|")
+    print("| | tokens/s | to the best PyTorch | of the f32 FMA peak |\n|---|---|---|---|")
     for name, s in speeds.items():
-        peak = f"{statistics.median(shares):.0f}%" if name == "moiety f32" else ""
+        peak = f"{statistics.median(shares[name]):.0f}%" if shares[name] else ""
         print(f"| {name} | {statistics.median(s):.0f} ({min(s):.0f} to {max(s):.0f}) | {statistics.median(s) / best:.2f} | {peak} |")
 
 

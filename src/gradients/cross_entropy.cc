@@ -14,8 +14,8 @@ struct Chunk {
   float* logits;  // [rows, vocabulary]
 };
 
-void chunk_logits(const Chunk& c, ConstRows x, const float* head, size_t vocabulary, GradientRoom& room, Workers& workers) {
-  const Gemm product{in_rows(x[c.first], x.stride), transposed(head, x.cols), c.logits, vocabulary, c.rows, vocabulary, x.cols};
+void chunk_logits(const Chunk& c, Precision precision, ConstRows x, const float* head, size_t vocabulary, GradientRoom& room, Workers& workers) {
+  const Gemm product{in_rows(x[c.first], x.stride), transposed(head, x.cols), c.logits, vocabulary, c.rows, vocabulary, x.cols, false, precision};
   gemm({&product, 1}, room.products, workers);
 }
 
@@ -41,7 +41,7 @@ void head_cross_entropy(const HeadLoss& loss, ConstRows x, const float* head, si
   float* logits = at_least(room.outputs, std::min(chunk_rows, x.rows) * vocabulary);
   for (size_t first = 0; first < x.rows; first += chunk_rows) {
     const Chunk c{first, std::min(chunk_rows, x.rows - first), logits};
-    chunk_logits(c, x, head, vocabulary, room, workers);
+    chunk_logits(c, loss.precision, x, head, vocabulary, room, workers);
     // d logits = scale ((1 + 2 z_loss log_sum) p - [target])
     each_loss(c, loss, vocabulary, nll, log_sums, workers, [&](size_t row, float* z) {
       const int32_t target = loss.targets[row];
@@ -49,8 +49,8 @@ void head_cross_entropy(const HeadLoss& loss, ConstRows x, const float* head, si
       exponentials(z, vocabulary, 1, log_sums[row], loss.scale * (1 + 2 * loss.z_loss * log_sums[row]));
       z[target] -= loss.scale;
     });
-    const Gemm products[] = {{in_rows(logits, vocabulary), in_rows(head, x.cols), dx[first], dx.stride, c.rows, x.cols, vocabulary},
-                             {transposed(logits, vocabulary), in_rows(x[first], x.stride), d_head, x.cols, vocabulary, x.cols, c.rows, add || first > 0}};
+    const Gemm products[] = {{in_rows(logits, vocabulary), in_rows(head, x.cols), dx[first], dx.stride, c.rows, x.cols, vocabulary, false, loss.precision},
+                             {transposed(logits, vocabulary), in_rows(x[first], x.stride), d_head, x.cols, vocabulary, x.cols, c.rows, add || first > 0, loss.precision}};
     gemm(products, room.products, workers);
   }
 }
@@ -59,7 +59,7 @@ void head_losses(const HeadLoss& loss, ConstRows x, const float* head, size_t vo
   float* logits = at_least(room.outputs, std::min(chunk_rows, x.rows) * vocabulary);
   for (size_t first = 0; first < x.rows; first += chunk_rows) {
     const Chunk c{first, std::min(chunk_rows, x.rows - first), logits};
-    chunk_logits(c, x, head, vocabulary, room, workers);
+    chunk_logits(c, loss.precision, x, head, vocabulary, room, workers);
     each_loss(c, loss, vocabulary, nll, log_sums, workers, [](size_t, float*) {});
   }
 }

@@ -15,6 +15,7 @@ struct HeadLoss {
   std::span<const int32_t> targets;  // [rows]; a row whose target is negative costs nothing
   float scale;                       // of every row's loss in the gradients: 1 / rows that count
   float z_loss = 0;
+  Precision precision = Precision::f32;  // of the products; losses and probabilities are float32
 };
 
 // head: [vocabulary, d]. nll, log_sums: [rows] of each row, zero where the target is negative. dx is written; d_head is added to, or

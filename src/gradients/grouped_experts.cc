@@ -61,7 +61,7 @@ void grouped_experts(const ExpertSlots& slots, const ExpertWeights& w, ConstRows
   std::vector<Gemm> products;
   for (size_t e = 0; e < slots.experts(); e++) {
     const size_t first = slots.first_of_expert[e], rows = slots.first_of_expert[e + 1] - first;
-    products.push_back({in_rows(inputs + first * d, d), transposed(w.in + e * wide * d, d), inner + first * wide, wide, rows, wide, d});
+    products.push_back({in_rows(inputs + first * d, d), transposed(w.in + e * wide * d, d), inner + first * wide, wide, rows, wide, d, false, w.precision});
   }
   gemm(products, room.products, workers);
   const std::vector<float> weight_of = by_slot(slots, weight);
@@ -72,7 +72,7 @@ void grouped_experts(const ExpertSlots& slots, const ExpertWeights& w, ConstRows
   products.clear();
   for (size_t e = 0; e < slots.experts(); e++) {
     const size_t first = slots.first_of_expert[e], rows = slots.first_of_expert[e + 1] - first;
-    products.push_back({in_rows(hidden + first * width, width), transposed(w.down + e * d * width, width), outputs + first * d, d, rows, d, width});
+    products.push_back({in_rows(hidden + first * width, width), transposed(w.down + e * d * width, width), outputs + first * d, d, rows, d, width, false, w.precision});
   }
   gemm(products, room.products, workers);
   combine(slots, outputs, y, workers);
@@ -92,7 +92,7 @@ void grouped_experts_gradient(const ExpertSlots& slots, const ExpertWeights& w, 
   std::vector<Gemm> products;
   for (size_t e = 0; e < slots.experts(); e++) {
     const size_t first = slots.first_of_expert[e], rows = slots.first_of_expert[e + 1] - first;
-    products.push_back({in_rows(d_outputs + first * d, d), in_rows(w.down + e * d * width, width), d_hidden + first * width, width, rows, width, d});
+    products.push_back({in_rows(d_outputs + first * d, d), in_rows(w.down + e * d * width, width), d_hidden + first * width, width, rows, width, d, false, w.precision});
   }
   gemm(products, room.products, workers);
   const std::vector<float> weight_of = by_slot(slots, weight);
@@ -107,9 +107,9 @@ void grouped_experts_gradient(const ExpertSlots& slots, const ExpertWeights& w, 
   for (size_t e = 0; e < slots.experts(); e++) {
     const size_t first = slots.first_of_expert[e], rows = slots.first_of_expert[e + 1] - first;
     const float *x_e = inputs + first * d, *dy_e = d_outputs + first * d, *d_inner_e = d_inner + first * wide, *hidden_e = hidden + first * width;
-    products.push_back({in_rows(d_inner_e, wide), in_rows(w.in + e * wide * d, d), d_inputs + first * d, d, rows, d, wide});
-    if (gradients.in) products.push_back({transposed(d_inner_e, wide), in_rows(x_e, d), gradients.in + e * wide * d, d, wide, d, rows, gradients.add});
-    if (gradients.down) products.push_back({transposed(dy_e, d), in_rows(hidden_e, width), gradients.down + e * d * width, width, d, width, rows, gradients.add});
+    products.push_back({in_rows(d_inner_e, wide), in_rows(w.in + e * wide * d, d), d_inputs + first * d, d, rows, d, wide, false, w.precision});
+    if (gradients.in) products.push_back({transposed(d_inner_e, wide), in_rows(x_e, d), gradients.in + e * wide * d, d, wide, d, rows, gradients.add, w.precision});
+    if (gradients.down) products.push_back({transposed(dy_e, d), in_rows(hidden_e, width), gradients.down + e * d * width, width, d, width, rows, gradients.add, w.precision});
   }
   gemm(products, room.products, workers);
   combine(slots, d_inputs, dx, workers);

@@ -32,6 +32,7 @@ struct ExpertWeights {
   const ExpertForm& form;
   const float *in, *down;
   size_t width;
+  Precision precision = Precision::f32;  // of the products, forward and backward
 };
 struct ExpertGradients {
   float *in, *down;  // added to, or written where `add` is false; null: not wanted

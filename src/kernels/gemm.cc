@@ -9,66 +9,100 @@
 namespace moiety {
 namespace {
 
-constexpr size_t depth_block = 256;   // numbers of k that a tile sums in registers before it meets C
+constexpr size_t depth_block = 256;   // words of k that a tile sums in registers before it meets C
 constexpr size_t row_block = 96;      // rows of A that meet a panel of B while it lies in the first cache
 constexpr size_t task_rows = 528, task_columns = 256;  // the most of C that one thread takes at a time
 
-const GemmKernel& kernel() {
+const GemmKernel& kernel(Precision precision) {
+  const bool rounded = precision == Precision::bf16;
   switch (current_isa()) {
+    case Isa::avx512bf16: return rounded ? gemm_kernel_avx512bf16 : gemm_kernel_avx512;
     case Isa::avx512vnni:
-    case Isa::avx512: return gemm_kernel_avx512;
+    case Isa::avx512: return rounded ? gemm_rounded_kernel_avx512 : gemm_kernel_avx512;
     case Isa::avxvnni:
-    case Isa::avx2: return gemm_kernel_avx2;
+    case Isa::avx2: return rounded ? gemm_rounded_kernel_avx2 : gemm_kernel_avx2;
     case Isa::portable: break;
   }
-  return gemm_kernel_portable;
+  return rounded ? gemm_rounded_kernel_portable : gemm_kernel_portable;
 }
 
 void grow(std::vector<float, HugePageAllocator<float>>& room, size_t count) {
   if (room.size() < count) room.resize(count);
 }
 
-// B's rows [from, from + depth) as panels of a tile's columns: [panel][depth][columns], zeros beyond the last column.
-void pack_b(const GemmKernel& kernel, const GemmOperand& b, size_t from, size_t depth, size_t n, float* out) {
-  const size_t columns = kernel.columns, whole = n / columns, rest = n % columns;
-  const float* source = b.data + from * b.row;
-  if (b.column == 1) kernel.copy_columns(source, b.row, depth, whole, out);
-  else for (size_t t = 0; t < whole; t++) kernel.transpose(source + t * columns * b.column, b.column, depth, out + t * depth * columns);
-  if (rest == 0) return;
-  source += whole * columns * b.column, out += whole * depth * columns;
-  for (size_t d = 0; d < depth; d++, out += columns) {
-    for (size_t j = 0; j < rest; j++) out[j] = source[d * b.row + j * b.column];
-    std::fill(out + rest, out + columns, 0.0f);
+// Numbers [from, from + count) of k.
+struct Depth {
+  size_t from, count, words;
+};
+
+// The last columns of B, or rows of A, that fill no tile: a tile of their numbers, [depth][n], with zeros for what is missing.
+struct Rest {
+  float numbers[depth_block * 2 * GemmKernel::most_columns];
+
+  Rest(const float* x, size_t step, size_t next, size_t depth, size_t count, size_t n) {
+    for (size_t d = 0; d < depth; d++, x += step) {
+      for (size_t j = 0; j < count; j++) numbers[d * n + j] = x[j * next];
+      std::fill(numbers + d * n + count, numbers + (d + 1) * n, 0.0f);
+    }
   }
+};
+
+// B's rows as panels of a tile's columns: [panel][words][columns], zeros beyond the last column.
+void pack_b(const GemmKernel& kernel, const GemmOperand& b, const Depth& depth, size_t n, float* out) {
+  const size_t columns = kernel.columns, whole = n / columns, rest = n % columns;
+  const float* source = b.data + depth.from * b.row;
+  if (b.column == 1) kernel.copy_columns(source, b.row, depth.count, whole, out);
+  else for (size_t t = 0; t < whole; t++) kernel.transpose(source + t * columns * b.column, b.column, depth.count, out + t * depth.words * columns);
+  if (rest == 0) return;
+  const Rest last(source + whole * columns * b.column, b.row, b.column, depth.count, rest, columns);
+  kernel.copy_columns(last.numbers, columns, depth.count, 1, out + whole * depth.words * columns);
 }
 
-// A's columns [from, from + depth), whose rows are neighbours in memory, as [tile][depth][rows of a tile].
-void pack_a(const GemmKernel& kernel, const GemmOperand& a, size_t row, size_t rows, size_t from, size_t depth, float* out) {
+// A's columns, whose rows are neighbours in memory, as [tile][words][rows of a tile].
+void pack_a(const GemmKernel& kernel, const GemmOperand& a, size_t row, size_t rows, const Depth& depth, float* out) {
   const size_t whole = rows / kernel.rows, rest = rows % kernel.rows;
-  const float* source = a.data + row + from * a.column;
-  kernel.copy_rows(source, a.column, depth, whole, out);
-  source += whole * kernel.rows, out += whole * depth * kernel.rows;
-  for (size_t d = 0; d < depth; d++) std::copy_n(source + d * a.column, rest, out + d * kernel.rows);
+  const float* source = a.data + row + depth.from * a.column;
+  kernel.copy_rows(source, a.column, depth.count, whole, out);
+  if (rest == 0) return;
+  const Rest last(source + whole * kernel.rows, a.column, 1, depth.count, rest, kernel.rows);
+  kernel.copy_rows(last.numbers, kernel.rows, depth.count, 1, out + whole * depth.words * kernel.rows);
+}
+
+// Rows of A as tiles read them: at `data`, `row` words apart; in the packed form one tile after another.
+struct TileRows {
+  bool packed;
+  const float* data;
+  size_t row;
+};
+
+TileRows rows_of_a(const GemmKernel& kernel, const GemmOperand& a, size_t row, size_t rows, const Depth& depth, float* out) {
+  if (a.column != 1) {
+    pack_a(kernel, a, row, rows, depth, out);
+    return {true, out, depth.words};
+  }
+  const float* source = a.data + row * a.row + depth.from;
+  if (!kernel.copy_in_rows) return {false, source, a.row};
+  kernel.copy_in_rows(source, a.row, depth.count, rows, out);
+  return {false, out, depth.words};
 }
 
 // C's rows [row, row + rows), all columns, from packed B.
-void multiply_rows(const GemmKernel& kernel, const Gemm& p, size_t row, size_t rows, size_t from, size_t depth, GemmRoom& room) {
-  const bool packed = p.a.column != 1, add = p.add || from > 0;
-  if (packed) pack_a(kernel, p.a, row, rows, from, depth, room.a.data());
+void multiply_rows(const GemmKernel& kernel, const Gemm& p, size_t row, size_t rows, const Depth& depth, GemmRoom& room) {
+  const bool add = p.add || depth.from > 0;
+  const TileRows a = rows_of_a(kernel, p.a, row, rows, depth, room.a.data());
   for (size_t j = 0; j < p.n; j += kernel.columns) {
-    const float* b = room.b.data() + j * depth;
+    const float* b = room.b.data() + j * depth.words;
     const size_t columns = std::min(kernel.columns, p.n - j);
     for (size_t i = 0; i < rows; i += kernel.rows) {
       const size_t count = std::min(kernel.rows, rows - i);
-      const GemmKernel::Tile tile = (packed ? kernel.packed : kernel.in_rows)[count - 1];
-      const float* a = packed ? room.a.data() + i * depth : p.a.data + (row + i) * p.a.row + from;
+      const GemmKernel::Tile tile = (a.packed ? kernel.packed : kernel.in_rows)[count - 1];
       float* c = p.c + (row + i) * p.c_row + j;
       if (columns == kernel.columns) {
-        tile(a, p.a.row, b, depth, c, p.c_row, add);
+        tile(a.data + i * a.row, a.row, b, depth.words, c, p.c_row, add);
         continue;
       }
-      float rest[GemmKernel::most_rows * 32];
-      tile(a, p.a.row, b, depth, rest, kernel.columns, false);
+      float rest[GemmKernel::most_rows * GemmKernel::most_columns];
+      tile(a.data + i * a.row, a.row, b, depth.words, rest, kernel.columns, false);
       for (size_t r = 0; r < count; r++)
         for (size_t k = 0; k < columns; k++) c[r * p.c_row + k] = add ? c[r * p.c_row + k] + rest[r * kernel.columns + k] : rest[r * kernel.columns + k];
     }
@@ -94,28 +128,30 @@ size_t piece(size_t count, size_t most, size_t tile) {
 void gemm_alone(const Gemm& p, GemmRoom& room) {
   assert(p.a.row == 1 || p.a.column == 1);
   assert(p.b.row == 1 || p.b.column == 1);
-  const GemmKernel& tiles = kernel();
+  const GemmKernel& tiles = kernel(p.precision);
   if (p.k == 0 && !p.add)
     for (size_t i = 0; i < p.m; i++) std::fill_n(p.c + i * p.c_row, p.n, 0.0f);
-  const size_t deepest = std::min(p.k, depth_block);
+  const auto words = [&](size_t numbers) { return (numbers + tiles.numbers - 1) / tiles.numbers; };
+  const size_t deepest = std::min(words(p.k), depth_block), block = depth_block * tiles.numbers;
   grow(room.b, (p.n + tiles.columns - 1) / tiles.columns * tiles.columns * deepest);
-  if (p.a.column != 1) grow(room.a, (row_block + tiles.rows) * deepest);
-  for (size_t from = 0; from < p.k; from += depth_block) {
-    const size_t depth = std::min(depth_block, p.k - from);
-    pack_b(tiles, p.b, from, depth, p.n, room.b.data());
-    for (size_t row = 0; row < p.m; row += row_block) multiply_rows(tiles, p, row, std::min(row_block, p.m - row), from, depth, room);
+  if (p.a.column != 1 || tiles.copy_in_rows) grow(room.a, (row_block + tiles.rows) * deepest);
+  for (size_t from = 0; from < p.k; from += block) {
+    const size_t count = std::min(block, p.k - from);
+    const Depth depth{from, count, words(count)};
+    pack_b(tiles, p.b, depth, p.n, room.b.data());
+    for (size_t row = 0; row < p.m; row += row_block) multiply_rows(tiles, p, row, std::min(row_block, p.m - row), depth, room);
   }
 }
 
 void gemm(std::span<const Gemm> products, std::vector<GemmRoom>& rooms, Workers& workers) {
   if (rooms.size() < workers.size()) rooms.resize(workers.size());
   // Large parts pack an operand less often, many parts leave no thread waiting for the last one.
-  const GemmKernel& tiles = kernel();
   size_t most_rows = task_rows, most_columns = task_columns;
   std::vector<Gemm> work;
   const auto cut = [&] {
     work.clear();
     for (const Gemm& p : products) {
+      const GemmKernel& tiles = kernel(p.precision);
       const size_t rows = piece(p.m, most_rows, tiles.rows), columns = piece(p.n, most_columns, tiles.columns);
       for (size_t column = 0; column < p.n; column += columns)
         for (size_t row = 0; row < p.m; row += rows) work.push_back(part(p, row, rows, column, columns));

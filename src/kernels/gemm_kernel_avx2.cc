@@ -11,7 +11,7 @@ struct Avx2 {
   static constexpr size_t lanes = 8;
   using Vector = __m256;
   static Vector zero() { return _mm256_setzero_ps(); }
-  static Vector all(float x) { return _mm256_set1_ps(x); }
+  static Vector all(const float* p) { return _mm256_broadcast_ss(p); }
   static Vector load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, Vector x) { _mm256_storeu_ps(p, x); }
   static Vector plus(Vector x, Vector y) { return _mm256_add_ps(x, y); }
@@ -19,5 +19,6 @@ struct Avx2 {
 };
 
 }  // namespace
-const GemmKernel gemm_kernel_avx2 = all_tiles<Avx2, 2>(std::make_index_sequence<6>(), transpose<16>);
+const GemmKernel gemm_kernel_avx2 = float_kernel<Avx2, 2, transpose<16>>(std::make_index_sequence<6>());
+const GemmKernel gemm_rounded_kernel_avx2 = rounded_kernel<Avx2, 2, transpose<16>>(std::make_index_sequence<6>());
 }  // namespace moiety

@@ -11,7 +11,7 @@ struct Avx512 {
   static constexpr size_t lanes = 16;
   using Vector = __m512;
   static Vector zero() { return _mm512_setzero_ps(); }
-  static Vector all(float x) { return _mm512_set1_ps(x); }
+  static Vector all(const float* p) { return _mm512_set1_ps(*p); }
   static Vector load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, Vector x) { _mm512_storeu_ps(p, x); }
   static Vector plus(Vector x, Vector y) { return _mm512_add_ps(x, y); }
@@ -19,5 +19,6 @@ struct Avx512 {
 };
 
 }  // namespace
-const GemmKernel gemm_kernel_avx512 = all_tiles<Avx512, 2>(std::make_index_sequence<12>(), transpose<32>);
+const GemmKernel gemm_kernel_avx512 = float_kernel<Avx512, 2, transpose<32>>(std::make_index_sequence<12>());
+const GemmKernel gemm_rounded_kernel_avx512 = rounded_kernel<Avx512, 2, transpose<32>>(std::make_index_sequence<12>());
 }  // namespace moiety

@@ -9,7 +9,7 @@ struct Portable {
   using Vector [[gnu::vector_size(16)]] = float;
   using Unaligned [[gnu::vector_size(16), gnu::aligned(4), gnu::may_alias]] = float;
   static Vector zero() { return Vector{}; }
-  static Vector all(float x) { return Vector{x, x, x, x}; }
+  static Vector all(const float* p) { return Vector{*p, *p, *p, *p}; }
   static Vector load(const float* p) { return *reinterpret_cast<const Unaligned*>(p); }
   static void store(float* p, Vector x) { *reinterpret_cast<Unaligned*>(p) = x; }
   static Vector plus(Vector x, Vector y) { return x + y; }
@@ -23,5 +23,6 @@ void transpose(const float* w, size_t w_row, size_t depth, float* out) {
 }
 
 }  // namespace
-const GemmKernel gemm_kernel_portable = all_tiles<Portable, columns / Portable::lanes>(std::make_index_sequence<4>(), transpose);
+const GemmKernel gemm_kernel_portable = float_kernel<Portable, columns / Portable::lanes, transpose>(std::make_index_sequence<4>());
+const GemmKernel gemm_rounded_kernel_portable = rounded_kernel<Portable, columns / Portable::lanes, transpose>(std::make_index_sequence<4>());
 }  // namespace moiety

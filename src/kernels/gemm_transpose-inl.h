@@ -6,10 +6,9 @@
 namespace moiety {
 namespace {
 
-// out[d][j] = w[j * w_row + d], d < 8, j < 8.
-inline void transpose8(const float* w, size_t w_row, float* out, size_t out_row) {
-  __m256 r[8], pair[8], four[8];
-  for (size_t i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(w + i * w_row);
+// out[d][j] = r[j][d], d < 8, j < 8.
+inline void transpose8(const __m256 (&r)[8], float* out, size_t out_row) {
+  __m256 pair[8], four[8];
   for (size_t i = 0; i < 8; i += 2) {
     pair[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);      // d 0 and 1 | 4 and 5 of two columns
     pair[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);  // d 2 and 3 | 6 and 7
@@ -30,7 +29,11 @@ template <size_t columns>
 void transpose(const float* w, size_t w_row, size_t depth, float* out) {
   size_t d = 0;
   for (; d + 8 <= depth; d += 8)
-    for (size_t j = 0; j < columns; j += 8) transpose8(w + j * w_row + d, w_row, out + d * columns + j, columns);
+    for (size_t j = 0; j < columns; j += 8) {
+      __m256 r[8];
+      for (size_t i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(w + (j + i) * w_row + d);
+      transpose8(r, out + d * columns + j, columns);
+    }
   for (; d < depth; d++)
     for (size_t j = 0; j < columns; j++) out[d * columns + j] = w[j * w_row + d];
 }

@@ -11,14 +11,14 @@ struct HeldSlots : torch::CustomClassHolder {
   std::shared_ptr<const ExpertSlots> slots;
 };
 
-ExpertWeights weights_of(const ExpertForm& form, const at::Tensor& in, const at::Tensor& down) {
-  return {form, in.data_ptr<float>(), down.data_ptr<float>(), static_cast<size_t>(down.size(2))};
+ExpertWeights weights_of(const ExpertForm& form, const at::Tensor& in, const at::Tensor& down, const Pass& pass) {
+  return {form, in.data_ptr<float>(), down.data_ptr<float>(), static_cast<size_t>(down.size(2)), pass.precision};
 }
 
 struct Experts : torch::autograd::Function<Experts> {
   static at::Tensor forward(AutogradContext* c, at::Tensor x, at::Tensor weight, at::Tensor in, at::Tensor down, const ExpertForm* form, std::shared_ptr<const ExpertSlots> slots, Pass* pass) {
     at::Tensor y = at::empty_like(x), inner = new_rows(static_cast<int64_t>(slots->slots()), in.size(1));
-    grouped_experts(*slots, weights_of(*form, in, down), rows_of(x), {weight.data_ptr<float>(), slots->slots()}, inner.data_ptr<float>(), rows_to(y), pass->room, pass->workers);
+    grouped_experts(*slots, weights_of(*form, in, down, *pass), rows_of(x), {weight.data_ptr<float>(), slots->slots()}, inner.data_ptr<float>(), rows_to(y), pass->room, pass->workers);
     c->save_for_backward({x, weight, in, down, inner});
     c->saved_data["form"] = reinterpret_cast<int64_t>(form);
     c->saved_data["slots"] = c10::IValue::make_capsule(c10::make_intrusive<HeldSlots>(slots));
@@ -33,7 +33,7 @@ struct Experts : torch::autograd::Function<Experts> {
     const at::Tensor &x = saved[0], &weight = saved[1], &in = saved[2], &down = saved[3], &inner = saved[4], dy = d_out[0].contiguous();
     at::Tensor dx = at::empty_like(x), d_weight = at::empty_like(weight);
     GradientPlace d_in(pass, in), d_down(pass, down);
-    const ExpertWeights w = weights_of(*reinterpret_cast<const ExpertForm*>(c->saved_data["form"].toInt()), in, down);
+    const ExpertWeights w = weights_of(*reinterpret_cast<const ExpertForm*>(c->saved_data["form"].toInt()), in, down, pass);
     grouped_experts_gradient(slots, w, rows_of(x), {weight.data_ptr<float>(), slots.slots()}, inner.data_ptr<float>(), rows_of(dy), rows_to(dx),
                              {d_weight.data_ptr<float>(), slots.slots()}, {d_in.data, d_down.data, d_in ? d_in.add : d_down.add}, pass.room, pass.workers);
     return {dx, d_weight, d_in.tensor, d_down.tensor, {}, {}, {}};

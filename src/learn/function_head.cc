@@ -12,7 +12,7 @@ struct Head : torch::autograd::Function<Head> {
   static variable_list forward(AutogradContext* c, at::Tensor x, at::Tensor head, at::Tensor targets, double z_loss, bool gradients, Pass* pass) {
     const std::span<const int32_t> ids{targets.data_ptr<int32_t>(), static_cast<size_t>(targets.size(0))};
     const size_t count = static_cast<size_t>(std::ranges::count_if(ids, [](int32_t t) { return t >= 0; }));
-    const HeadLoss loss{ids, 1 / static_cast<float>(std::max<size_t>(count, 1)), static_cast<float>(z_loss)};
+    const HeadLoss loss{ids, 1 / static_cast<float>(std::max<size_t>(count, 1)), static_cast<float>(z_loss), pass->precision};
     at::Tensor nll = at::empty({x.size(0)}, x.options()), sums = at::empty({x.size(0)}, x.options());
     const size_t vocabulary = static_cast<size_t>(head.size(0));
     if (gradients) {

@@ -6,9 +6,9 @@
 
 namespace moiety {
 
-// x: [rows, d]; w[i]: [n_i, d]; result i: [rows, n_i].
-std::vector<at::Tensor> linears(const at::Tensor& x, const std::vector<at::Tensor>& w, Pass& pass);
-inline at::Tensor linear(const at::Tensor& x, const at::Tensor& w, Pass& pass) { return linears(x, {w}, pass)[0]; }
+// x: [rows, d]; w[i]: [n_i, d]; result i: [rows, n_i]. What is large takes the pass's precision; routers and gates stay in float32.
+std::vector<at::Tensor> linears(const at::Tensor& x, const std::vector<at::Tensor>& w, Pass& pass, Precision precision = Precision::f32);
+inline at::Tensor linear(const at::Tensor& x, const at::Tensor& w, Pass& pass, Precision precision = Precision::f32) { return linears(x, {w}, pass, precision)[0]; }
 at::Tensor plain_linear(const at::Tensor& x, const at::Tensor& w);
 
 }  // namespace moiety

@@ -23,6 +23,9 @@ Plan Plan::read(const Table& root) {
   p.evaluate_every = root.count("evaluate_every", p.steps);
   p.checkpoint_every = root.count("checkpoint_every", p.steps);
   p.keep = root.count("keep", 2);
+  const std::string precision = root.text("precision", "f32");
+  if (precision != "f32" && precision != "bf16") root.wrong("precision", "f32 or bf16 is expected");
+  p.precision = precision == "bf16" ? Precision::bf16 : Precision::f32;
   if (p.evaluate_every == 0 || p.checkpoint_every == 0) root.wrong(p.evaluate_every ? "checkpoint_every" : "evaluate_every", "it must not be 0");
   const Table o = root.table("optimiser");
   p.rate = o.schedule("rate");
@@ -98,7 +101,7 @@ class Loop::Windows : public StepBatch {
 };
 
 Loop::Loop(const Plan& plan, Objective& objective, LanguageModel& model, Arena& arena, Corpus& corpus, Workers& workers)
-    : plan_(plan), objective_(objective), model_(model), arena_(arena), windows_(std::make_unique<Windows>(plan, model, arena, corpus)), pass_{workers, &arena, {}} {}
+    : plan_(plan), objective_(objective), model_(model), arena_(arena), windows_(std::make_unique<Windows>(plan, model, arena, corpus)), pass_{workers, &arena, {}, plan.precision} {}
 Loop::~Loop() = default;
 
 StepResult Loop::step(uint64_t number, std::vector<SiteRecord>& sites) {

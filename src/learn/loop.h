@@ -11,6 +11,7 @@ namespace moiety {
 struct Plan {
   uint64_t seed, steps, batch, sequences_at_once, evaluate_every, checkpoint_every, keep;
   double clip, beta1, beta2, epsilon, ema;
+  Precision precision;  // of the large products (learn/pass.h)
   Schedule rate = 0, decay = 0;
 
   static Plan read(const Table& root);

@@ -41,12 +41,13 @@ class CausalPart : public ModelPart {
   }
 
   at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) override {
-    const std::vector<at::Tensor> qkv = linears(x, {arena_.value(q_.weight), arena_.value(k_.weight), arena_.value(v_.weight)}, step.pass);
+    const std::vector<at::Tensor> qkv = linears(x, {arena_.value(q_.weight), arena_.value(k_.weight), arena_.value(v_.weight)}, step.pass, step.pass.precision);
     const at::Tensor q = rope(normed(biased(qkv[0], q_, step.pass), q_norm_, step.pass), rope_, rows.length, head_, step.pass);
     const at::Tensor k = rope(normed(biased(qkv[1], k_, step.pass), k_norm_, step.pass), rope_, rows.length, head_, step.pass);
     const auto n = [](int64_t v) { return static_cast<size_t>(v); };
     const CausalShape shape{n(rows.rows / rows.length), n(rows.length), n(heads_), n(kv_heads_), n(head_), n(window_), 1 / std::sqrt(static_cast<float>(head_))};
-    return biased(linear(attention(shape, q, k, biased(qkv[2], v_, step.pass), step.pass), arena_.value(out_.weight), step.pass), out_, step.pass);
+    const at::Tensor mixed = attention(shape, q, k, biased(qkv[2], v_, step.pass), step.pass);
+    return biased(linear(mixed, arena_.value(out_.weight), step.pass, step.pass.precision), out_, step.pass);
   }
 
   PartFacts facts() const override {

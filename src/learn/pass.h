@@ -9,6 +9,7 @@ struct Pass {
   Workers& workers;
   Arena* arena = nullptr;  // where parameters' gradients go; a tensor that is none of its parameters gets a gradient of its own
   GradientRoom room;
+  Precision precision = Precision::f32;  // of the large products: experts', attention's projections, the head's
 };
 
 }  // namespace moiety

@@ -111,6 +111,7 @@ RunResult train(const RunOptions& o) {
   if (o.only_check) return {};
   const std::string beyond = source ? "" : beyond_transformers(model);
   if (!beyond.empty() && !o.quiet) std::fprintf(stderr, "note: the model will be exported with Moiety's own keys, and Transformers can't read it: %s\n", beyond.c_str());
+  if (device && plan.precision != Precision::f32 && !o.quiet) std::fprintf(stderr, "note: on %s products are computed in float32\n", o.device.c_str());
 
   Workers workers(o.threads ? o.threads : default_thread_count());
   fs::create_directories(start.folder);

@@ -27,13 +27,14 @@ double plain(const HeadLoss& loss, const Doubles& x, const Doubles& head, size_t
 
 TEST_F(CrossEntropy, LossesAndGradients) {
   Workers workers(2);
-  on_every_isa([&] {
+  for (Precision precision : {Precision::f32, Precision::bf16}) on_every_isa([&] {
+    const bool exact = precision == Precision::f32;
     const size_t rows = 11, d = 6, vocabulary = 37;
     const auto x = normal(rows * d), head = normal(vocabulary * d);
     std::vector<int32_t> targets(rows);
     for (int32_t& t : targets) t = static_cast<int32_t>(random_() % vocabulary);
     targets[3] = -1;
-    const HeadLoss loss{targets, 0.1f, 0.03f};
+    const HeadLoss loss{targets, 0.1f, 0.03f, precision};
     GradientRoom room;
     std::vector<float> nll(rows), sums(rows), dx(rows * d), dh(head.size(), 2.0f), nll_alone(rows), sums_alone(rows);
     head_cross_entropy(loss, {x.data(), rows, d, d}, head.data(), vocabulary, nll.data(), sums.data(), {dx.data(), rows, d, d}, dh.data(), true, room, workers);
@@ -44,10 +45,10 @@ TEST_F(CrossEntropy, LossesAndGradients) {
     for (size_t r = 0; r < rows; r++) total += loss.scale * (nll[r] + loss.z_loss * sums[r] * sums[r]);
     Doubles x_(doubles(x)), head_(doubles(head));
     const auto f = [&] { return plain(loss, x_, head_, d, vocabulary); };
-    EXPECT_NEAR(total, f(), 1e-5 * f());
+    EXPECT_NEAR(total, f(), (exact ? 1e-5 : bf16_tolerance) * f());
     for (float& v : dh) v -= 2;
-    expect_gradient(x_, dx, f);
-    expect_gradient(head_, dh, f, 5e-5);
+    expect_gradient(x_, dx, f, exact ? 2e-5 : bf16_tolerance);
+    expect_gradient(head_, dh, f, exact ? 5e-5 : bf16_tolerance);
   });
 }
 

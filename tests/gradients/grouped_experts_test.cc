@@ -1,5 +1,7 @@
 #include "gradients/grouped_experts.h"
 
+#include <algorithm>
+
 #include "tests/gradients/numeric.h"
 #include "tests/kernels/isa_test.h"
 
@@ -52,13 +54,15 @@ class GroupedExperts : public OnEveryIsa {
 TEST_F(GroupedExperts, ForwardAndBackward) {
   Workers workers(2);
   on_every_isa([&] {
-    for (const auto& [form, add] : {std::pair{&swiglu_form, false}, {&swiglu_form, true}, {&gelu_form, false}, {&gelu_form, true}, {&relu_form, false}}) {
+    for (const auto& [form, add, precision] : {std::tuple{&swiglu_form, false, Precision::f32}, {&swiglu_form, true, Precision::f32}, {&swiglu_form, false, Precision::bf16},
+                                               {&gelu_form, false, Precision::f32}, {&gelu_form, true, Precision::bf16}, {&relu_form, false, Precision::f32}}) {
       const Layer l = layer(23, *form);
       const size_t slots = l.expert.size();
       const auto x = normal(l.rows * l.d), weight = normal(slots), in = normal(l.experts * l.wide() * l.d), down = normal(l.experts * l.d * l.width);
       const auto dy = normal(l.rows * l.d);
       const ExpertSlots plan = expert_slots(l.first, l.expert, l.experts);
-      const ExpertWeights w{l.form, in.data(), down.data(), l.width};
+      const ExpertWeights w{l.form, in.data(), down.data(), l.width, precision};
+      const double tolerance = precision == Precision::f32 ? 2e-5 : bf16_tolerance;
       GradientRoom room;
       std::vector<float> kept(slots * l.wide()), y(l.rows * l.d), dx(l.rows * l.d, NAN), d_weight(slots);
       std::vector<float> d_in(in.size(), add ? 1.0f : NAN), d_down(down.size(), add ? 1.0f : NAN);
@@ -67,7 +71,8 @@ TEST_F(GroupedExperts, ForwardAndBackward) {
                                {d_in.data(), d_down.data(), add}, room, workers);
       Doubles dx_(doubles(x)), dw(doubles(weight)), dg(doubles(in)), dd(doubles(down));
       const Doubles expected = plain(l, dx_, dw, dg, dd);
-      for (size_t i = 0; i < y.size(); i++) ASSERT_NEAR(y[i], expected[i], 1e-5 * (1 + std::abs(expected[i])));
+      const double largest = std::abs(std::ranges::max(expected, {}, [](double v) { return std::abs(v); }));
+      for (size_t i = 0; i < y.size(); i++) ASSERT_NEAR(y[i], expected[i], precision == Precision::f32 ? 1e-5 * (1 + std::abs(expected[i])) : bf16_tolerance * largest);
       const auto loss = [&] {
         const Doubles out = plain(l, dx_, dw, dg, dd);
         double sum = 0;
@@ -78,10 +83,10 @@ TEST_F(GroupedExperts, ForwardAndBackward) {
         for (float& v : d_in) v -= 1;
         for (float& v : d_down) v -= 1;
       }
-      expect_gradient(dx_, dx, loss);
-      expect_gradient(dw, d_weight, loss);
-      expect_gradient(dg, d_in, loss);
-      expect_gradient(dd, d_down, loss);
+      expect_gradient(dx_, dx, loss, tolerance);
+      expect_gradient(dw, d_weight, loss, tolerance);
+      expect_gradient(dg, d_in, loss, tolerance);
+      expect_gradient(dd, d_down, loss, tolerance);
     }
   });
 }

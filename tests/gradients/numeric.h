@@ -11,6 +11,10 @@ namespace moiety {
 using Doubles = std::vector<double>;
 inline Doubles doubles(std::span<const float> x) { return {x.begin(), x.end()}; }
 
+// Of gradients whose products round their operands to bf16, against the largest: on the way to one of them eight operands at most are rounded (two in
+// each of two products forward and two back), on average by less than 2^-9 of itself, and errors point anywhere.
+constexpr double bf16_tolerance = 8 * 0x1p-9;
+
 // loss() reads x; `gradient` is what a backward pass says of every number of x.
 template <class Loss>
 void expect_gradient(Doubles& x, std::span<const float> gradient, Loss loss, double tolerance = 2e-5) {

@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "engine/session.h"
 #include "formats/safetensors.h"
+#include "kernels/isa.h"
 #include "learn/checkpoint.h"
 #include "learn/rules.h"
 #include "model/load.h"
@@ -94,11 +95,29 @@ TEST_F(Runs, LearnsAndSameBitsOnAnyNumberOfThreads) {
   EXPECT_EQ(read_text_file(folder_ / "one/checkpoint-000040/state.safetensors"), read_text_file(folder_ / "two/checkpoint-000040/state.safetensors"));
 }
 
+// On every instruction set: with instructions for bf16 and without.
+TEST_F(Runs, Bf16LearnsAsMuchAndSameBitsOnAnyNumberOfThreads) {
+  const RunResult exact = run(write("exact", 40, moe_), 2);
+  for (const char* isa : {"", "portable"}) {
+    setenv("MOIETY_ISA", isa, 1);
+    choose_isa();
+    const auto name = [&](const char* threads) { return std::string(isa) + threads; };
+    const auto bf16 = [&](const char* threads) { return write(name(threads), 40, moe_, "heads = 2, qk_norm = \"per_head\"", "precision = \"bf16\"\n"); };
+    const RunResult one = run(bf16("one"), 1), two = run(bf16("two"), 2);
+    for (size_t d = 0; d < 2; d++) EXPECT_NEAR(two.held_out[d].bits_per_byte, exact.held_out[d].bits_per_byte, 0.1 * exact.held_out[d].bits_per_byte);
+    EXPECT_EQ(read_text_file(folder_ / name("one") / "metrics.jsonl"), read_text_file(folder_ / name("two") / "metrics.jsonl"));
+    EXPECT_NE(read_text_file(folder_ / name("one") / "metrics.jsonl"), read_text_file(folder_ / "exact/metrics.jsonl"));
+  }
+  unsetenv("MOIETY_ISA");
+  choose_isa();
+}
+
 TEST_F(Runs, GoesOnWithTheSameBits) {
   const std::string bias = R"t(experts = 4, width = 16, routing = "sigmoid | bias | top_k(2) | renorm", balance = "bias_update(0.01)")t";
-  run(write("straight", 25, bias));
+  const auto bf16 = [&](const char* name) { return write(name, 25, bias, "heads = 2, qk_norm = \"per_head\"", "precision = \"bf16\"\n"); };
+  run(bf16("straight"));
   EXPECT_TRUE(fs::exists(folder_ / "straight/checkpoint-000025"));
-  run(write("broken", 25, bias));
+  run(bf16("broken"));
   // As if the process had been killed after the checkpoint of step 21, in the middle of writing.
   fs::remove_all(folder_ / "broken/checkpoint-000025");
   fs::create_directories(folder_ / "broken/checkpoint-000025.tmp99");

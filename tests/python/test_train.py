@@ -175,6 +175,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(moiety, tmp_path):
     ({"validation": 1.5}, "share"),
     ({"ffn": 'experts = 4, width = 999999999999, routing = "softmax | top_k(1)"'}, "larger than"),
     ({"more": "batch_ = [1"}, "run.toml:"),
+    ({"more": 'precision = "fp8"'}, "f32 or bf16"),
 ])
 def test_wrong_descriptions_are_named(moiety, tmp_path, change, words):
     message = call(moiety, "train", configuration(tmp_path, **change), status=2)
