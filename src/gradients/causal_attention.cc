@@ -4,6 +4,7 @@
 
 #include "gradients/softmax.h"
 #include "kernels/matmul.h"
+#include "kernels/ops.h"
 
 namespace moiety {
 namespace {
@@ -34,14 +35,15 @@ struct Block {
 
 // x [rows, keys] = the rows' products with the keys.
 void scores(const Block& b, ConstRows q, ConstRows k, float* x, GemmRoom& room) {
-  gemm_alone({in_rows(b.query(q), q.stride), transposed(b.key(k), k.stride), x, b.keys(), b.rows, b.keys(), b.shape.head}, room);
+  gemm_alone({in_rows(b.query(q), q.stride), transposed(b.key(k), k.stride), x, b.keys(), b.rows, b.keys(), b.shape.head, false, b.shape.precision}, room);
 }
 
-// Probabilities of the keys that row i sees, zeros elsewhere.
-void probabilities(const Block& b, size_t i, float* x, float log_sum) {
+// f(scores of the keys that row i sees), and zeros for the others.
+template <class Function>
+void probabilities(const Block& b, size_t i, float* x, Function f) {
   const size_t low = b.lowest(i) - b.first, high = b.row + i + 1 - b.first;
   std::fill_n(x, low, 0.0f);
-  exponentials(x + low, high - low, b.shape.scale, log_sum, 1);
+  f(std::span(x + low, high - low));
   std::fill(x + high, x + b.keys(), 0.0f);
 }
 
@@ -56,13 +58,14 @@ void causal_attention(const CausalShape& shape, ConstRows q, ConstRows k, ConstR
       const Block b(shape, task / blocks / shape.heads, task / blocks % shape.heads, task % blocks * block_rows);
       float* x = at_least(room.threads[worker], block_rows * shape.length);
       scores(b, q, k, x, room.products[worker]);
-      for (size_t i = 0; i < b.rows; i++) {
-        const size_t low = b.lowest(i) - b.first;
-        const float log_sum = log_sum_exp(x + i * b.keys() + low, b.row + i + 1 - b.first - low, shape.scale);
-        probabilities(b, i, x + i * b.keys(), log_sum);
-        log_sums[b.log_sum(i)] = log_sum;
-      }
-      gemm_alone({in_rows(x, b.keys()), in_rows(b.key(v), v.stride), b.query(out), out.stride, b.rows, shape.head, b.keys()}, room.products[worker]);
+      for (size_t i = 0; i < b.rows; i++)
+        probabilities(b, i, x + i * b.keys(), [&](std::span<float> seen) {
+          const ExponentialSum sum = exponentials_and_sum(seen.data(), seen.size(), shape.scale);
+          moiety::scale(seen, 1 / sum.sum);
+          log_sums[b.log_sum(i)] = sum.log();
+        });
+      gemm_alone({in_rows(x, b.keys()), in_rows(b.key(v), v.stride), b.query(out), out.stride, b.rows, shape.head, b.keys(), false, shape.precision},
+                 room.products[worker]);
     }
   });
 }
@@ -78,16 +81,16 @@ void causal_attention_gradient(const CausalShape& shape, ConstRows q, ConstRows 
     float* p = at_least(room.threads[worker], 2 * block_rows * shape.length);  // [rows, keys]
     float* dp = p + block_rows * shape.length;                                 // [rows, keys]
     scores(b, q, k, p, products);
-    gemm_alone({in_rows(b.query(d_out), d_out.stride), transposed(b.key(v), v.stride), dp, keys, b.rows, keys, shape.head}, products);
+    gemm_alone({in_rows(b.query(d_out), d_out.stride), transposed(b.key(v), v.stride), dp, keys, b.rows, keys, shape.head, false, shape.precision}, products);
     for (size_t i = 0; i < b.rows; i++) {
       const float mean = dot(b.query(out) + i * out.stride, b.query(d_out) + i * d_out.stride, shape.head);  // sum of p dp over the keys
-      probabilities(b, i, p + i * keys, log_sums[b.log_sum(i)]);
+      probabilities(b, i, p + i * keys, [&](std::span<float> seen) { exponentials(seen.data(), seen.size(), shape.scale, log_sums[b.log_sum(i)], 1); });
       softmax_gradient(p + i * keys, dp + i * keys, keys, shape.scale, mean);
     }
     const Rows &dq = gradients.q, &dk = gradients.k, &dv = gradients.v;
-    gemm_alone({in_rows(dp, keys), in_rows(b.key(k), k.stride), b.query(dq), dq.stride, b.rows, shape.head, keys}, products);
-    gemm_alone({transposed(dp, keys), in_rows(b.query(q), q.stride), b.key(dk), dk.stride, keys, shape.head, b.rows, true}, products);
-    gemm_alone({transposed(p, keys), in_rows(b.query(d_out), d_out.stride), b.key(dv), dv.stride, keys, shape.head, b.rows, true}, products);
+    gemm_alone({in_rows(dp, keys), in_rows(b.key(k), k.stride), b.query(dq), dq.stride, b.rows, shape.head, keys, false, shape.precision}, products);
+    gemm_alone({transposed(dp, keys), in_rows(b.query(q), q.stride), b.key(dk), dk.stride, keys, shape.head, b.rows, true, shape.precision}, products);
+    gemm_alone({transposed(p, keys), in_rows(b.query(d_out), d_out.stride), b.key(dv), dv.stride, keys, shape.head, b.rows, true, shape.precision}, products);
   };
   // A key's gradient adds up over queries in one order, on one thread.
   workers.run(shape.sequences * shape.kv_heads, 1, [&](size_t begin, size_t end, size_t worker) {

@@ -14,6 +14,7 @@ namespace moiety {
 struct CausalShape {
   size_t sequences, length, heads, kv_heads, head, window;
   float scale;
+  Precision precision = Precision::f32;  // of the products; sums and probabilities are float32
 };
 
 // out: [rows, heads * head]; log_sums: [rows, heads].

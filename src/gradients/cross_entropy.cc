@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "gradients/softmax.h"
+#include "kernels/ops.h"
 
 namespace moiety {
 namespace {
@@ -19,17 +20,17 @@ void chunk_logits(const Chunk& c, Precision precision, ConstRows x, const float*
   gemm({&product, 1}, room.products, workers);
 }
 
-// f(row, its logits) for the rows of a chunk, after their losses.
+// The losses of a chunk's rows. log_sum(row, its logits) gives the logarithm of their sum of exponentials, and may put something in their place.
 template <class Function>
-void each_loss(const Chunk& c, const HeadLoss& loss, size_t vocabulary, float* nll, float* log_sums, Workers& workers, Function f) {
+void each_loss(const Chunk& c, const HeadLoss& loss, size_t vocabulary, float* nll, float* log_sums, Workers& workers, Function log_sum) {
   workers.run(c.rows, 8, [&](size_t begin, size_t end, size_t) {
     for (size_t i = begin; i < end; i++) {
       const size_t row = c.first + i;
       float* logits = c.logits + i * vocabulary;
       const int32_t target = loss.targets[row];
-      log_sums[row] = target < 0 ? 0 : log_sum_exp(logits, vocabulary, 1);
-      nll[row] = target < 0 ? 0 : log_sums[row] - logits[target];
-      f(row, logits);
+      const float of_target = target < 0 ? 0 : logits[target];
+      log_sums[row] = log_sum(row, logits);
+      nll[row] = log_sums[row] - of_target;
     }
   });
 }
@@ -45,9 +46,11 @@ void head_cross_entropy(const HeadLoss& loss, ConstRows x, const float* head, si
     // d logits = scale ((1 + 2 z_loss log_sum) p - [target])
     each_loss(c, loss, vocabulary, nll, log_sums, workers, [&](size_t row, float* z) {
       const int32_t target = loss.targets[row];
-      if (target < 0) return static_cast<void>(std::fill_n(z, vocabulary, 0.0f));
-      exponentials(z, vocabulary, 1, log_sums[row], loss.scale * (1 + 2 * loss.z_loss * log_sums[row]));
+      if (target < 0) return std::fill_n(z, vocabulary, 0.0f), 0.0f;
+      const ExponentialSum sum = exponentials_and_sum(z, vocabulary, 1);
+      scale({z, vocabulary}, loss.scale * (1 + 2 * loss.z_loss * sum.log()) / sum.sum);
       z[target] -= loss.scale;
+      return sum.log();
     });
     const Gemm products[] = {{in_rows(logits, vocabulary), in_rows(head, x.cols), dx[first], dx.stride, c.rows, x.cols, vocabulary, false, loss.precision},
                              {transposed(logits, vocabulary), in_rows(x[first], x.stride), d_head, x.cols, vocabulary, x.cols, c.rows, add || first > 0, loss.precision}};
@@ -60,7 +63,7 @@ void head_losses(const HeadLoss& loss, ConstRows x, const float* head, size_t vo
   for (size_t first = 0; first < x.rows; first += chunk_rows) {
     const Chunk c{first, std::min(chunk_rows, x.rows - first), logits};
     chunk_logits(c, loss.precision, x, head, vocabulary, room, workers);
-    each_loss(c, loss, vocabulary, nll, log_sums, workers, [](size_t, float*) {});
+    each_loss(c, loss, vocabulary, nll, log_sums, workers, [&](size_t row, float* z) { return loss.targets[row] < 0 ? 0.0f : log_sum_exp(z, vocabulary, 1); });
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <functional>
 
 #include "kernels/gemm_kernel.h"
 #include "kernels/isa.h"
@@ -11,7 +12,7 @@ namespace {
 
 constexpr size_t depth_block = 256;   // words of k that a tile sums in registers before it meets C
 constexpr size_t row_block = 96;      // rows of A that meet a panel of B while it lies in the first cache
-constexpr size_t task_rows = 528, task_columns = 256;  // the most of C that one thread takes at a time
+constexpr size_t task_rows = 528, task_words = 65536;  // the most that one thread takes at a time: rows of C, and words of B that it packs
 
 const GemmKernel& kernel(Precision precision) {
   const bool rounded = precision == Precision::bf16;
@@ -123,6 +124,20 @@ size_t piece(size_t count, size_t most, size_t tile) {
   return std::max<size_t>(1, ((count + pieces - 1) / pieces + tile - 1) / tile * tile);
 }
 
+// Appends p in parts. The fewer there are, the less often an operand is packed; each halving doubles their number, along the side whose
+// operand then costs less to pack again.
+void cut(const Gemm& p, size_t halvings, std::vector<Gemm>& parts) {
+  const GemmKernel& tiles = kernel(p.precision);
+  const size_t words = std::clamp<size_t>((p.k + tiles.numbers - 1) / tiles.numbers, 1, depth_block);
+  const bool packs_a = p.a.column != 1 || tiles.copy_in_rows;
+  size_t rows = piece(p.m, task_rows, tiles.rows), columns = piece(p.n, task_words / words, tiles.columns);
+  for (; halvings; halvings--)
+    if (packs_a && rows > columns) rows = piece(rows, (rows + 1) / 2, tiles.rows);
+    else columns = piece(columns, (columns + 1) / 2, tiles.columns);
+  for (size_t column = 0; column < p.n; column += columns)
+    for (size_t row = 0; row < p.m; row += rows) parts.push_back(part(p, row, rows, column, columns));
+}
+
 }  // namespace
 
 void gemm_alone(const Gemm& p, GemmRoom& room) {
@@ -145,23 +160,14 @@ void gemm_alone(const Gemm& p, GemmRoom& room) {
 
 void gemm(std::span<const Gemm> products, std::vector<GemmRoom>& rooms, Workers& workers) {
   if (rooms.size() < workers.size()) rooms.resize(workers.size());
-  // Large parts pack an operand less often, many parts leave no thread waiting for the last one.
-  size_t most_rows = task_rows, most_columns = task_columns;
+  // Enough parts, and the largest ones first, so that no thread waits long for the last one.
   std::vector<Gemm> work;
-  const auto cut = [&] {
+  for (size_t halvings = 0; halvings < 3; halvings++) {
     work.clear();
-    for (const Gemm& p : products) {
-      const GemmKernel& tiles = kernel(p.precision);
-      const size_t rows = piece(p.m, most_rows, tiles.rows), columns = piece(p.n, most_columns, tiles.columns);
-      for (size_t column = 0; column < p.n; column += columns)
-        for (size_t row = 0; row < p.m; row += rows) work.push_back(part(p, row, rows, column, columns));
-    }
-    return workers.size() == 1 || work.size() >= 16 * workers.size();
-  };
-  if (!cut()) {
-    most_columns /= 2;
-    if (!cut()) most_rows /= 2, cut();
+    for (const Gemm& p : products) cut(p, halvings, work);
+    if (workers.size() == 1 || work.size() >= 8 * workers.size()) break;
   }
+  std::ranges::stable_sort(work, std::greater(), [](const Gemm& p) { return p.m * p.n * p.k; });
   workers.run(work.size(), 1, [&](size_t begin, size_t end, size_t worker) {
     for (size_t i = begin; i < end; i++) gemm_alone(work[i], rooms[worker]);
   });

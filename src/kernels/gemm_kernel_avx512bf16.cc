@@ -41,6 +41,7 @@ void pair_tiles(const float* x, size_t x_step, size_t depth, size_t tiles, float
       for (size_t j = 0; j < n; j += lanes) {
         const __mmask16 there = first(n - j);
         const float* at = x + t * n + j;
+        prefetch<1>(at + rows_ahead * x_step), prefetch<1>(at + (rows_ahead + 1) * x_step);
         const __m512 next = 2 * d + 1 < depth ? _mm512_maskz_loadu_ps(there, at + x_step) : _mm512_setzero_ps();
         _mm512_mask_storeu_epi32(out + (t * deep + d) * n + j, there, pairs(_mm512_maskz_loadu_ps(there, at), next));
       }

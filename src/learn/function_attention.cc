@@ -10,7 +10,9 @@ namespace {
 struct Attention : torch::autograd::Function<Attention> {
   static at::Tensor forward(AutogradContext* c, at::Tensor q, at::Tensor k, at::Tensor v, const CausalShape* shape, Pass* pass) {
     at::Tensor out = at::empty_like(q), sums = at::empty({q.size(0), static_cast<int64_t>(shape->heads)}, q.options());
-    causal_attention(*shape, rows_of(q), rows_of(k), rows_of(v), rows_to(out), sums.data_ptr<float>(), pass->room, pass->workers);
+    CausalShape own = *shape;
+    own.precision = pass->precision;
+    causal_attention(own, rows_of(q), rows_of(k), rows_of(v), rows_to(out), sums.data_ptr<float>(), pass->room, pass->workers);
     c->save_for_backward({q, k, v, out, sums});
     for (const auto& [name, member] : sizes) c->saved_data[name] = static_cast<int64_t>(shape->*member);
     c->saved_data["scale"] = static_cast<double>(shape->scale);
@@ -22,6 +24,7 @@ struct Attention : torch::autograd::Function<Attention> {
     CausalShape shape{};
     for (const auto& [name, member] : sizes) shape.*member = static_cast<size_t>(c->saved_data[name].toInt());
     shape.scale = static_cast<float>(c->saved_data["scale"].toDouble());
+    shape.precision = pass.precision;
     const variable_list saved = c->get_saved_variables();
     const at::Tensor &q = saved[0], &k = saved[1], &v = saved[2], d = d_out[0].contiguous();
     at::Tensor dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(v);

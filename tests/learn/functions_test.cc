@@ -77,6 +77,9 @@ TEST_F(Functions, Bf16) {
   const at::Tensor targets = at::tensor({3, 0, -1, 11, 3}, at::kInt);
   same({random({5, 8}), random({12, 8})}, [&](const Tensors& x) { return head_loss(x[0], x[1], targets, 0.01f, pass_).loss; },
        [&](const Tensors& x) { return plain_head_loss(x[0], x[1], targets, 0.01f).loss; }, tolerance);
+  const CausalShape shape{2, 70, 4, 2, 6, 0, 0.3f};
+  same({random({140, 24}), random({140, 12}), random({140, 12})}, [&](const Tensors& x) { return attention(shape, x[0], x[1], x[2], pass_); },
+       [&](const Tensors& x) { return plain_attention(shape, x[0], x[1], x[2]); }, tolerance);
   const at::Tensor x = at::randn({33, 20}), w = at::randn({7, 20}), expected = plain_linear(x, w);
   EXPECT_GT((linear(x, w, pass_, pass_.precision) - expected).abs().max().item<double>(), 1e-4 * expected.abs().max().item<double>());
 }
