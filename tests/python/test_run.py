@@ -206,7 +206,7 @@ def test_ctrl_c_ends_with_130_and_whole_files(moiety, tiny, tmp_path):
     process.communicate()
     assert process.returncode == 130
     assert [p.name for p in tmp_path.iterdir()] == ["s"]
-    assert answer(moiety, tiny, "", "-n", "3", "--session", str(session))["finish_reason"] == "length"
+    assert answer(moiety, tiny, "", "-n", "3", "-c", "2000000", "--session", str(session))["finish_reason"] == "length"
 
 
 def test_a_conversation_on_a_terminal(moiety, chatty):
