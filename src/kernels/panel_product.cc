@@ -26,7 +26,8 @@ const PanelKernels& panel_kernels() { return kernels_of(current_isa()); }
 
 std::vector<const PanelKernels*> available_panel_kernels() {
   std::vector<const PanelKernels*> out;
-  for (Isa isa : runnable_isas()) out.push_back(&kernels_of(isa));
+  for (Isa isa : runnable_isas())
+    if (const PanelKernels* kernels = &kernels_of(isa); out.empty() || out.back() != kernels) out.push_back(kernels);  // some sets share one
   return out;
 }
 
