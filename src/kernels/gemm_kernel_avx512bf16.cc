@@ -1,24 +1,16 @@
 // Compiled with -mavx512f and its kin and -mavx512bf16. A lane multiplies two neighbours along k in bf16 at once, which its instruction adds one
 // after the other; numbers too small for a normal float count as zero, in and out.
-#include <immintrin.h>
-
 #include "kernels/gemm_kernel-inl.h"
 #include "kernels/gemm_transpose-inl.h"
+#include "kernels/gemm_vector_avx512-inl.h"
 
 namespace moiety {
 namespace {
 
-constexpr size_t lanes = 16, rows = 12, columns = 32;
+constexpr size_t lanes = Avx512::lanes, rows = 12, columns = 32;
 static_assert(rows <= lanes && columns % lanes == 0);
 
-struct Avx512Bf16 {
-  static constexpr size_t lanes = moiety::lanes;
-  using Vector = __m512;
-  static Vector zero() { return _mm512_setzero_ps(); }
-  static Vector all(const float* p) { return _mm512_set1_ps(*p); }
-  static Vector load(const float* p) { return _mm512_loadu_ps(p); }
-  static void store(float* p, Vector x) { _mm512_storeu_ps(p, x); }
-  static Vector plus(Vector x, Vector y) { return _mm512_add_ps(x, y); }
+struct Avx512Bf16 : Avx512 {
   static Vector fused(Vector x, Vector y, Vector z) { return _mm512_dpbf16_ps(z, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(y)); }
 };
 
