@@ -14,6 +14,7 @@
 #include "learn/function_rope.h"
 #include "learn/function_routing.h"
 #include "routing/policy.h"
+#include "tests/gradients/numeric.h"
 
 namespace moiety {
 namespace {
@@ -64,22 +65,21 @@ TEST_F(Functions, Linears) {
        [](const Tensors& x) { return at::cat({plain_linear(x[0], x[1]), plain_linear(x[0], x[2])}, 1); });
 }
 
-// Of the largest number, as tests/gradients/numeric.h reckons; and not exact by chance, or because nothing was rounded.
+// Of the largest number; and not exact by chance, or because nothing was rounded.
 TEST_F(Functions, Bf16) {
-  constexpr double tolerance = 8 * 0x1p-9;
   pass_.precision = Precision::bf16;
   same({random({33, 20}), random({7, 20})}, [&](const Tensors& x) { return linear(x[0], x[1], pass_, pass_.precision); },
-       [](const Tensors& x) { return plain_linear(x[0], x[1]); }, tolerance);
+       [](const Tensors& x) { return plain_linear(x[0], x[1]); }, bf16_tolerance);
   const auto slots = std::make_shared<ExpertSlots>(expert_slots(std::vector<int64_t>{0, 2, 2, 3, 6}, std::vector<int32_t>{0, 2, 2, 0, 1, 3}, 5));
   same({random({4, 10}), random({6}), random({5, 14, 10}), random({5, 10, 7})},
        [&](const Tensors& x) { return experts(swiglu_function, slots, x[0], x[1], {x[2], x[3]}, pass_); },
-       [&](const Tensors& x) { return plain_experts(swiglu_function, *slots, x[0], x[1], {x[2], x[3]}); }, tolerance);
+       [&](const Tensors& x) { return plain_experts(swiglu_function, *slots, x[0], x[1], {x[2], x[3]}); }, bf16_tolerance);
   const at::Tensor targets = at::tensor({3, 0, -1, 11, 3}, at::kInt);
   same({random({5, 8}), random({12, 8})}, [&](const Tensors& x) { return head_loss(x[0], x[1], targets, 0.01f, pass_).loss; },
-       [&](const Tensors& x) { return plain_head_loss(x[0], x[1], targets, 0.01f).loss; }, tolerance);
+       [&](const Tensors& x) { return plain_head_loss(x[0], x[1], targets, 0.01f).loss; }, bf16_tolerance);
   const CausalShape shape{2, 70, 4, 2, 6, 0, 0.3f};
   same({random({140, 24}), random({140, 12}), random({140, 12})}, [&](const Tensors& x) { return attention(shape, x[0], x[1], x[2], pass_); },
-       [&](const Tensors& x) { return plain_attention(shape, x[0], x[1], x[2]); }, tolerance);
+       [&](const Tensors& x) { return plain_attention(shape, x[0], x[1], x[2]); }, bf16_tolerance);
   const at::Tensor x = at::randn({33, 20}), w = at::randn({7, 20}), expected = plain_linear(x, w);
   EXPECT_GT((linear(x, w, pass_, pass_.precision) - expected).abs().max().item<double>(), 1e-4 * expected.abs().max().item<double>());
 }
