@@ -45,7 +45,7 @@ std::vector<OneRun> runs_of(const Recipe& recipe, const RecipeText& text, const 
       description["data"].update(text.data);
       description["data"]["cache"] = fs::absolute(o.out / "tokens").string();
       const nlohmann::json steps = description.value("steps", nlohmann::json());
-      out.push_back({&arm, seed, steps.is_number_unsigned() ? steps.get<uint64_t>() : 0, fmt::format("{}-{}", arm.name, seed),
+      out.push_back({&arm, seed, steps.is_number_integer() ? steps.get<uint64_t>() : 0, fmt::format("{}-{}", arm.name, seed),
                      fmt::format("{:016x}", XXH3_64bits(keyed.data(), keyed.size())), description_text(description)});
     }
   return out;

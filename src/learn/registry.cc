@@ -1,10 +1,11 @@
-// All parts, kinds of experts, balances, inputs, heads, objectives and schedules, in lists: one function a file, one line here.
+// All parts, kinds of experts, balances, inputs, heads, objectives, schedules and rules for parameters, in lists: one function a file, one line here.
 #include "learn/balance.h"
 #include "learn/expert_kind.h"
 #include "learn/head.h"
 #include "learn/input.h"
 #include "learn/objective.h"
 #include "learn/part.h"
+#include "learn/rule.h"
 
 namespace moiety {
 
@@ -30,6 +31,11 @@ ObjectiveInfo sam_objective();
 ScheduleInfo linear_schedule();
 ScheduleInfo cosine_schedule();
 ScheduleInfo wsd_schedule();
+RuleInfo rate_rule();
+RuleInfo decay_rule();
+RuleInfo freeze_rule();
+RuleInfo layer_rate_rule();
+RuleInfo deviation_rule();
 
 std::span<const PartInfo> mixer_parts() {
   static const PartInfo all[] = {causal_attention_part()};
@@ -62,6 +68,10 @@ std::span<const ObjectiveInfo> objectives() {
 }
 std::span<const ScheduleInfo> schedules() {
   static const ScheduleInfo all[] = {linear_schedule(), cosine_schedule(), wsd_schedule()};
+  return all;
+}
+std::span<const RuleInfo> rule_kinds() {
+  static const RuleInfo all[] = {rate_rule(), decay_rule(), freeze_rule(), layer_rate_rule(), deviation_rule()};
   return all;
 }
 

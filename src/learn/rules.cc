@@ -7,6 +7,7 @@
 #include <set>
 
 #include "learn/pieces.h"
+#include "learn/rule.h"
 #include "routing/arguments.h"
 
 namespace moiety {
@@ -71,7 +72,24 @@ Selection selection(const Table& rule, const Arena& arena) {
   rule.wrong("which", fmt::format("there is no '{}'; there are {}", text, fmt::join(known, ", ")));
 }
 
+// All that a rule does to what it selects.
+std::vector<RuleEffect> effects_of(const Table& rule, const Selection& selected, const Arena& arena) {
+  std::vector<RuleEffect> out;
+  for (const RuleInfo& kind : rule_kinds()) {
+    if (!rule.has(kind.key)) continue;
+    if (!kind.of_experts && !selected.experts.empty()) rule.wrong(kind.key, "experts of a stack share it; `which = \"experts\"` rules all of them");
+    out.push_back(kind.build(rule, arena));
+  }
+  return out;
+}
+
 }  // namespace
+
+float factor_of(const Table& rule, std::string_view key) {
+  const double factor = rule.number(key);
+  if (factor < 0) rule.wrong(key, "it must not be negative");
+  return static_cast<float>(factor);
+}
 
 void apply_rules(const Table& root, Arena& arena) {
   std::set<std::pair<const Parameter*, size_t>> ruled;  // with the expert
@@ -79,10 +97,7 @@ void apply_rules(const Table& root, Arena& arena) {
     if (is_stack(p)) p.motion.assign(experts_of(p), p.motion[0]);
   for (const Table& rule : root.tables("rule")) {
     const Selection selected = selection(rule, arena);
-    const double rate = rule.number("rate", 1), decay = rule.number("decay", 1);
-    const bool freeze = rule.flag("freeze", false);
-    if (rate < 0) rule.wrong("rate", "it must not be negative");
-    if (decay < 0) rule.wrong("decay", "it must not be negative");
+    const std::vector<RuleEffect> does = effects_of(rule, selected, arena);
     bool any = false;
     for (Parameter& p : arena.parameters()) {
       if (!fits(selected.glob, p)) continue;
@@ -90,7 +105,7 @@ void apply_rules(const Table& root, Arena& arena) {
         if (!selected.holds(p, i)) continue;
         any = true;
         if (!ruled.emplace(&p, i).second) continue;
-        p.motion[i].rate *= static_cast<float>(rate), p.motion[i].decay *= static_cast<float>(decay), p.motion[i].frozen = freeze;
+        for (const RuleEffect& effect : does) effect(p, p.motion[i]);
       }
     }
     if (!any) rule.wrong(rule.has("which") ? "which" : "match", fmt::format("no parameter is called like '{}'; the first is {}", selected.glob, arena.parameters().front().name));

@@ -1,4 +1,5 @@
 // Which parameters move, and how fast: [[rule]] tables of a description. The first rule that matches a parameter, or an expert of a stack, holds for it.
+// What a rule can say beside what it is about, such as `rate` here, is in learn/rule_*.cc.
 //
 //   [[rule]]
 //   match = "blk.*.ffn_gate_inp.weight"   # a glob over the parameters' names

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/folder_lock.h"
 #include "base/interrupt.h"
 #include "base/json.h"
 #include "base/memory.h"
@@ -115,6 +116,7 @@ RunResult train(const RunOptions& o) {
 
   Workers workers(o.threads ? o.threads : default_thread_count());
   fs::create_directories(start.folder);
+  const FolderLock lock(start.folder, "another `moiety train`");
   remove_leftovers(start.folder);
   Corpus corpus = Corpus::open(data, tokenizer, data.cache.empty() ? start.folder / "data" : data.cache, static_cast<size_t>(model.context()), plan.seed, workers.size(), o.quiet);
   arena.finish(plan.seed, workers, device);

@@ -149,6 +149,7 @@ def test_ctrl_c_ends_cleanly_and_resumes(moiety, tmp_path):
     deadline = time.time() + 60
     while not list((tmp_path / "run").glob("checkpoint-??????")) and time.time() < deadline:
         time.sleep(0.05)
+    assert "another `moiety train` is at work there" in call(moiety, "train", "--resume", tmp_path / "run", status=1)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130
     assert not list((tmp_path / "run").glob("*.tmp*")) and list((tmp_path / "run").glob("checkpoint-??????"))
