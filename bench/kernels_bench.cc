@@ -76,12 +76,12 @@ void attention(benchmark::State& state, TensorType type) {
     store_row(row, type, memory.get() + i * row_bytes);
   }
   const AttentionShape shape{.heads = heads, .kv_heads = kv_heads, .key_size = size, .value_size = size, .scale = 0.09f, .sinks = {}};
-  Workers alone(1);
+  Workers workers(static_cast<size_t>(state.range(3)));
   for (auto _ : state)
     for (size_t layer = 0; layer < layers; layer++) {
       const std::byte* keys = memory.get() + 2 * layer * cache_bytes;
       const AttentionRow one{query.data(), {type, keys, width, row_bytes}, {type, keys + cache_bytes, width, row_bytes}, 0, depth, out.data()};
-      attend(shape, {&one, 1}, alone);
+      attend(shape, {&one, 1}, workers);
     }
   state.counters["GB/s"] = benchmark::Counter(static_cast<double>(2 * layers * cache_bytes) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
 }
@@ -97,7 +97,8 @@ void take_apart(benchmark::State& state, TensorType type) {
 void add_all() {
   for (TensorType type : {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q8_0})
     benchmark::RegisterBenchmark(fmt::format("attention/{}", type_info(type).name).c_str(), attention, type)
-        ->ArgNames({"heads", "kv_heads", "depth"})->Args({16, 16, 4096})->Args({32, 4, 4096});
+        
+        ->ArgNames({"heads", "kv_heads", "depth", "threads"})->ArgsProduct({{16}, {16}, {4096}, {1, 2}})->ArgsProduct({{32}, {4}, {4096}, {1, 2}})->UseRealTime();
   std::vector<TensorType> types;
   for (const PanelFormat& f : panel_formats) types.push_back(f.type);
   for (TensorType type : {TensorType::bf16, TensorType::f16, TensorType::f32}) types.push_back(type);

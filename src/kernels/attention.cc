@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/attention.h"
+#include "kernels/read_ahead.h"
 
 #ifndef MOIETY_ATTENTION_TILE
 #define MOIETY_ATTENTION_TILE
@@ -17,17 +18,32 @@ namespace {
 
 constexpr size_t positions_together = 32;  // of a block
 constexpr size_t queries_together = 32;    // of a tile
+constexpr size_t bytes_ahead = 49152;      // some KiB more than what is worked on at once
+constexpr size_t span_positions = 256;     // a multiple of a block's
 
 // Some rows of one sequence, some key heads, and some heads of each one's group: a query each, by key head, row and head. A row's key heads lie
 // beside each other in the cache, so that taking several of them at a position reads memory in order.
 struct AttentionTile {
   const AttentionRow* rows;
   size_t row_count, first_kv, kv_count, first_in_group, head_count, group;
+  size_t first, last;  // positions that any row of it has; of a single row maybe some of its spans
+  float* spans;        // where these put their sums, SpanSums by span and head; null: the tile joins them itself
   size_t queries_of_kv() const { return row_count * head_count; }
   size_t queries() const { return kv_count * queries_of_kv(); }
   const AttentionRow& row(size_t q) const { return rows[q / head_count % row_count]; }
   size_t head(size_t q) const { return (first_kv + q / queries_of_kv()) * group + first_in_group + q % head_count; }
 };
+
+// The largest score so far, the sum of exp(score - top), what this block's new top makes of earlier sums.
+struct Running {
+  float top = -3e38f, sum = 0, factor = 1;
+};
+
+// A row's sums before its first span.
+Running start_of(const AttentionShape& shape, size_t head) { return shape.sinks.empty() ? Running() : Running{shape.sinks[head], 1, 1}; }
+
+// Sums of one head over one span: its top, its sum, then its output times that sum, whole vectors.
+constexpr size_t span_floats(const AttentionShape& shape) { return 2 + (shape.value_size + 63) / 64 * 64; }
 
 }  // namespace
 }  // namespace moiety
@@ -70,31 +86,32 @@ HWY_ATTR HWY_INLINE void store_sums(const V* x, float* out) {
 }
 #endif
 
-// A block's rows of one key head, to be read a vector at a time: rows of floats, or as they lie in the cache. What lies `next` bytes after a row of
-// the cache is read soon and asked for with it.
+// A block's rows of one key head, to be read a vector at a time: rows of floats, or as they lie in the cache.
 struct FloatRows {
   const float* first;
   size_t width;
   const float* row(size_t p) const { return first + p * width; }
-  HWY_INLINE void ask(const float*) const {}
   HWY_ATTR HWY_INLINE V at(const float* row, size_t i) const { return hn::LoadU(D(), row + i); }
 };
-template <class Number>
+template <TensorType type>
 struct CacheRows {
   const std::byte* first;
-  size_t row_bytes, bytes;
-  ptrdiff_t next;
+  size_t row_bytes;
   const std::byte* row(size_t p) const { return first + p * row_bytes; }
-  HWY_INLINE void ask(const std::byte* row) const {
-    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(row + next + i);
-  }
   HWY_ATTR HWY_INLINE V at(const std::byte* row, size_t i) const {
     const D d;
-    const Number* x = reinterpret_cast<const Number*>(row) + i;
-    if constexpr (sizeof(Number) == sizeof(float))
-      return hn::LoadU(d, x);
-    else
-      return hn::PromoteTo(d, hn::LoadU(hn::Rebind<Number, D>(), x));
+    if constexpr (type == TensorType::q8_0) {  // blocks of a half and 32 signed bytes
+      const std::byte* block = row + i / 32 * 34;
+      const hn::CappedTag<float, 4> few;
+      const float scale = hn::GetLane(hn::PromoteTo(few, hn::LoadU(hn::Rebind<hwy::float16_t, decltype(few)>(), reinterpret_cast<const hwy::float16_t*>(block))));
+      const auto codes = hn::LoadU(hn::Rebind<int8_t, D>(), reinterpret_cast<const int8_t*>(block + 2) + i % 32);
+      return hn::Mul(hn::Set(d, scale), hn::ConvertTo(d, hn::PromoteTo(hn::RebindToSigned<D>(), codes)));
+    } else if constexpr (type == TensorType::f32) {
+      return hn::LoadU(d, reinterpret_cast<const float*>(row) + i);
+    } else {
+      using Half = std::conditional_t<type == TensorType::f16, hwy::float16_t, hwy::bfloat16_t>;
+      return hn::PromoteTo(d, hn::LoadU(hn::Rebind<Half, D>(), reinterpret_cast<const Half*>(row) + i));
+    }
   }
 };
 
@@ -108,7 +125,6 @@ HWY_ATTR void score(const float* queries, const Rows& keys, size_t width, size_t
     decltype(keys.row(0)) row[4];
     for (size_t k = 0; k < 4; k++) {
       row[k] = keys.row(std::clamp(p + k, begin, end - 1));
-      keys.ask(row[k]);
       for (int q = 0; q < Q; q++) sums[q][k] = hn::Zero(d);
     }
     for (size_t i = 0; i < width; i += lanes) {
@@ -122,10 +138,6 @@ HWY_ATTR void score(const float* queries, const Rows& keys, size_t width, size_t
     for (int q = 0; q < Q; q++) store_sums(sums[q], scores + q * positions_together + p);
   }
 }
-
-struct Running {
-  float top, sum, factor;  // the largest score so far, the sum of exp(score - top), what this block's new top makes of earlier sums
-};
 
 // c tanh(x / c), tanh(z) = 1 - 2 / (exp(2 z) + 1)
 HWY_ATTR HWY_NOINLINE V capped(V x, float c) {
@@ -165,17 +177,16 @@ HWY_ATTR void weigh(const AttentionShape& shape, size_t begin, size_t end, float
   running.sum = running.sum * running.factor + hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
-// out[q][i] = out[q][i] * factor[q] + sum over p in [begin, end) of weights[q][p] values[p][i], C vectors of i at a time.
+// out[q][i] = out[q][i] * factor[q] + sum over p in [begin, end) of weights[q][p] values[p][i], C vectors of i at a time. factor: 1 unless `first`.
 template <int Q, int C, class Rows>
-HWY_ATTR HWY_INLINE size_t add_columns(const float* weights, const Rows& values, size_t width, size_t begin, size_t end, const Running* running, float* out, size_t i) {
+HWY_ATTR HWY_INLINE size_t add_columns(const float* weights, const Rows& values, size_t width, size_t begin, size_t end, bool first, const Running* running, float* out, size_t i) {
   const D d;
   for (; i + C * lanes <= width; i += C * lanes) {
     V sums[Q][C];
     for (int q = 0; q < Q; q++)
-      for (int c = 0; c < C; c++) sums[q][c] = hn::Mul(hn::LoadU(d, out + q * width + i + c * lanes), hn::Set(d, running[q].factor));
+      for (int c = 0; c < C; c++) sums[q][c] = hn::Mul(hn::LoadU(d, out + q * width + i + c * lanes), hn::Set(d, first ? running[q].factor : 1));
     for (size_t p = begin; p < end; p++) {
       const auto row = values.row(p);
-      if (i == 0) values.ask(row);
       V value[C];
       for (int c = 0; c < C; c++) value[c] = values.at(row, i + c * lanes);
       for (int q = 0; q < Q; q++) {
@@ -189,121 +200,188 @@ HWY_ATTR HWY_INLINE size_t add_columns(const float* weights, const Rows& values,
   return i;
 }
 template <int Q, int C, class Rows>
-HWY_ATTR void add_values(const float* weights, const Rows& values, size_t width, size_t begin, size_t end, const Running* running, float* out) {
-  const size_t done = add_columns<Q, C>(weights, values, width, begin, end, running, out, 0);
-  add_columns<Q, 1>(weights, values, width, begin, end, running, out, done);
+HWY_ATTR void add_values(const float* weights, const Rows& values, size_t width, size_t begin, size_t end, bool first, const Running* running, float* out) {
+  const size_t done = add_columns<Q, C>(weights, values, width, begin, end, first, running, out, 0);
+  add_columns<Q, 1>(weights, values, width, begin, end, first, running, out, done);
 }
 
 constexpr int together = lanes >= 16 ? 4 : 2;  // queries whose sums fit into the registers
 
-// What the queries [from, to) of a tile, all of one key head, have so far.
+// What a tile's queries have so far.
 struct TileState {
   size_t key_width, value_width;  // whole vectors
   float *query, *out, *scores;    // [queries, key_width], [queries, value_width], [queries, positions_together]
   Running* running;
 };
 
-// Takes the positions [begin, end) into the sums of the queries [from, to), all of one key head; a row p of keys and values is position block + p.
-template <class Keys, class Values>
-HWY_ATTR void take_block(const AttentionShape& shape, const AttentionTile& tile, const TileState& s, size_t from, size_t to, size_t block, size_t begin,
-                         size_t end, const Keys& keys, const Values& values) {
-  const size_t low = begin - block, high = end - block;
-  float *query = s.query + from * s.key_width, *scores = s.scores + from * positions_together, *out = s.out + from * s.value_width;
-  Running* running = s.running + from;
-  const size_t count = to - from;
+size_t block_of(size_t position) { return position / positions_together * positions_together; }
+
+// A block of positions: those of [begin, end) count, and a position's place is counted from `first`.
+struct Block {
+  size_t first, begin, end;
+};
+
+// The steps of a block for the queries of one key head; rows stand by their place, and the first two take the places [from, to).
+template <class Keys>
+HWY_ATTR void score_head(const AttentionTile& tile, const TileState& s, size_t kv, const Keys& keys, size_t from, size_t to) {
+  const size_t count = tile.queries_of_kv();
+  const float* query = s.query + kv * count * s.key_width;
+  float* scores = s.scores + kv * count * positions_together;
   size_t q = 0;
-  for (; q + together <= count; q += together) score<together>(query + q * s.key_width, keys, s.key_width, low, high, scores + q * positions_together);
-  for (; q < count; q++) score<1>(query + q * s.key_width, keys, s.key_width, low, high, scores + q * positions_together);
-  for (q = 0; q < count; q++) {
-    const AttentionRow& row = tile.row(from + q);
-    weigh(shape, std::clamp(row.first, block, end) - block, std::clamp(row.last, block, end) - block, scores + q * positions_together, running[q]);
+  for (; q + together <= count; q += together) score<together>(query + q * s.key_width, keys, s.key_width, from, to, scores + q * positions_together);
+  for (; q < count; q++) score<1>(query + q * s.key_width, keys, s.key_width, from, to, scores + q * positions_together);
+}
+template <class Values>
+HWY_ATTR void add_head(const AttentionTile& tile, const TileState& s, size_t kv, const Values& values, size_t from, size_t to, bool first) {
+  const size_t count = tile.queries_of_kv();
+  const float* scores = s.scores + kv * count * positions_together;
+  float* out = s.out + kv * count * s.value_width;
+  const Running* running = s.running + kv * count;
+  size_t q = 0;
+  for (; q + together <= count; q += together)
+    add_values<together, 4>(scores + q * positions_together, values, s.value_width, from, to, first, running + q, out + q * s.value_width);
+  for (; q < count; q++) add_values<1, 8>(scores + q * positions_together, values, s.value_width, from, to, first, running + q, out + q * s.value_width);
+}
+HWY_ATTR void weigh_head(const AttentionShape& shape, const AttentionTile& tile, const TileState& s, size_t kv, const Block& b) {
+  for (size_t q = kv * tile.queries_of_kv(); q < (kv + 1) * tile.queries_of_kv(); q++) {
+    const AttentionRow& row = tile.row(q);
+    weigh(shape, std::clamp(row.first, b.first, b.end) - b.first, std::clamp(row.last, b.first, b.end) - b.first, s.scores + q * positions_together, s.running[q]);
   }
-  for (q = 0; q + together <= count; q += together)
-    add_values<together, 4>(scores + q * positions_together, values, s.value_width, low, high, running + q, out + q * s.value_width);
-  for (; q < count; q++) add_values<1, 8>(scores + q * positions_together, values, s.value_width, low, high, running + q, out + q * s.value_width);
 }
 
-// From one key head's part of the rows to what is read next: the tile's next key head there, or its first one a block later.
-ptrdiff_t to_next(const AttentionTile& tile, const CachedRows& rows, size_t kv, size_t size) {
-  const auto bytes = [&](size_t heads) { return static_cast<ptrdiff_t>(bytes_of(rows.type, heads * size)); };
-  return kv + 1 < tile.kv_count ? bytes(1) : static_cast<ptrdiff_t>(positions_together * rows.row_bytes) - bytes(kv);
+// Some rows of all heads, then the next rows, so that memory is read in order. Sums of many queries are too much to be fetched again for a few rows.
+template <TensorType type>
+HWY_ATTR void take_in_place(const AttentionShape& shape, const AttentionTile& tile, const TileState& s, const Block& b, ReadAhead& ahead) {
+  const size_t keys_at_once = 4, values_at_once = tile.queries_of_kv() == 1 ? 8 : positions_together;
+  const size_t key_bytes = bytes_of(type, shape.key_size), value_bytes = bytes_of(type, shape.value_size);  // of a head
+  const auto part = [&](const CachedRows& rows, size_t kv, size_t bytes) { return CacheRows<type>{rows.row(b.first) + (tile.first_kv + kv) * bytes, rows.row_bytes}; };
+  const size_t low = b.begin - b.first, high = b.end - b.first;
+  for (size_t from = low, to; from < high; from = to) {
+    to = std::min(from / keys_at_once * keys_at_once + keys_at_once, high);
+    for (size_t kv = 0; kv < tile.kv_count; kv++) {
+      ahead.ask((to - from) * key_bytes);
+      score_head(tile, s, kv, part(tile.rows[0].keys, kv, key_bytes), from, to);
+    }
+  }
+  for (size_t kv = 0; kv < tile.kv_count; kv++) weigh_head(shape, tile, s, kv, b);
+  for (size_t from = low, to; from < high; from = to) {
+    to = std::min(from + values_at_once, high);
+    for (size_t kv = 0; kv < tile.kv_count; kv++) {
+      ahead.ask((to - from) * value_bytes);
+      add_head(tile, s, kv, part(tile.rows[0].values, kv, value_bytes), from, to, from == low);
+    }
+  }
 }
 
-template <class Rows>
-HWY_ATTR void take_in_place(const AttentionShape& shape, const AttentionTile& tile, const TileState& s, size_t kv, size_t block, size_t begin, size_t end) {
-  const auto part = [&](const CachedRows& rows, size_t size) {
-    const size_t at = bytes_of(rows.type, (tile.first_kv + kv) * size);
-    return Rows{rows.row(block) + at, rows.row_bytes, bytes_of(rows.type, size), to_next(tile, rows, kv, size)};
-  };
-  const size_t from = kv * tile.queries_of_kv();
-  take_block(shape, tile, s, from, from + tile.queries_of_kv(), block, begin, end, part(tile.rows[0].keys, shape.key_size),
-             part(tile.rows[0].values, shape.value_size));
-}
-
-// Few queries read a cache of floats, be they 16 bits, as it lies; for many, and from q8_0, its numbers become float32 first (null). The bits are
-// the same.
-using TakeInPlace = void (*)(const AttentionShape&, const AttentionTile&, const TileState&, size_t kv, size_t block, size_t begin, size_t end);
+// Few queries read a cache as it lies; for many its numbers become float32 first (null). The bits are the same.
+using TakeInPlace = void (*)(const AttentionShape&, const AttentionTile&, const TileState&, const Block&, ReadAhead&);
 TakeInPlace in_place(const AttentionShape& shape, const AttentionTile& tile) {
   const size_t count = tile.queries_of_kv();
   if (count != 1 && (count % together != 0 || count > 2 * together)) return nullptr;
   if (shape.key_size % lanes != 0 || shape.value_size % lanes != 0) return nullptr;
+  constexpr bool has_halves = HWY_TARGET <= HWY_AVX2;  // see cached_rows.cc
   switch (tile.rows[0].keys.type) {
-    case TensorType::f32: return take_in_place<CacheRows<float>>;
-    case TensorType::f16: return HWY_TARGET <= HWY_AVX2 ? take_in_place<CacheRows<hwy::float16_t>> : nullptr;  // see cached_rows.cc
-    case TensorType::bf16: return take_in_place<CacheRows<hwy::bfloat16_t>>;
+    case TensorType::f32: return take_in_place<TensorType::f32>;
+    case TensorType::f16: return has_halves ? take_in_place<TensorType::f16> : nullptr;
+    case TensorType::bf16: return take_in_place<TensorType::bf16>;
+    case TensorType::q8_0: return has_halves && lanes >= 16 && count == 1 && shape.key_size % 32 == 0 && shape.value_size % 32 == 0 ? take_in_place<TensorType::q8_0> : nullptr;
     default: return nullptr;
   }
 }
 
-HWY_ATTR void take_as_floats(const AttentionShape& shape, const AttentionTile& tile, const TileState& s, size_t kv, size_t block, size_t begin, size_t end,
-                             float* keys, float* values) {
-  const auto load = [&](const CachedRows& rows, size_t size, float* out, size_t width) {
-    load_rows(rows, begin, end, (tile.first_kv + kv) * size, size, to_next(tile, rows, kv, size), out + (begin - block) * width, width);
+HWY_ATTR void take_as_floats(const AttentionShape& shape, const AttentionTile& tile, const TileState& s, const Block& b, ReadAhead& ahead, float* room) {
+  const size_t low = b.begin - b.first, high = b.end - b.first;
+  float *keys = room, *values = keys + positions_together * s.key_width;
+  const auto load = [&](const CachedRows& rows, size_t kv, size_t size, float* out, size_t width) {
+    load_rows(rows, b.begin, b.end, (tile.first_kv + kv) * size, size, ahead, out + low * width, width);
     return FloatRows{out, width};
   };
-  const size_t from = kv * tile.queries_of_kv();
-  const FloatRows k = load(tile.rows[0].keys, shape.key_size, keys, s.key_width), v = load(tile.rows[0].values, shape.value_size, values, s.value_width);
-  take_block(shape, tile, s, from, from + tile.queries_of_kv(), block, begin, end, k, v);
+  for (size_t kv = 0; kv < tile.kv_count; kv++) {
+    score_head(tile, s, kv, load(tile.rows[0].keys, kv, shape.key_size, keys, s.key_width), low, high);
+    weigh_head(shape, tile, s, kv, b);
+    add_head(tile, s, kv, load(tile.rows[0].values, kv, shape.value_size, values, s.value_width), low, high, true);
+  }
+}
+
+// From position `begin` on what the tile reads.
+ReadAhead read_ahead(const AttentionShape& shape, const AttentionTile& tile, size_t begin, size_t end) {
+  const auto part = [&](const CachedRows& rows, size_t size) {
+    return ReadAhead::Part{&rows, bytes_of(rows.type, tile.first_kv * size), bytes_of(rows.type, tile.kv_count * size)};
+  };
+  return {part(tile.rows[0].keys, shape.key_size), part(tile.rows[0].values, shape.value_size), begin, end, positions_together};
+}
+
+// Takes a span's sums, `more` with [width] numbers, into those of the spans before it.
+HWY_ATTR void join(const Running& more, const float* more_out, Running& all, float* out, size_t width) {
+  const D d;
+  const float top = std::max(all.top, more.top);
+  const auto factor = [&](float of) HWY_ATTR { return of == top ? 1 : hn::GetLane(hn::Exp(d, hn::Max(hn::Set(d, of - top), hn::Set(d, -100.0f)))); };
+  const float a = factor(all.top), b = factor(more.top);
+  all = {top, all.sum * a + more.sum * b, 1};
+  for (size_t i = 0; i < width; i += lanes) hn::StoreU(hn::MulAdd(hn::LoadU(d, out + i), hn::Set(d, a), hn::Mul(hn::LoadU(d, more_out + i), hn::Set(d, b))), d, out + i);
+}
+
+HWY_ATTR void write_out(const AttentionShape& shape, const Running& all, const float* joined, float* out) {
+  for (size_t i = 0; i < shape.value_size; i++) out[i] = joined[i] / all.sum;
 }
 
 HWY_ATTR void attend_tile(const AttentionShape& shape, const AttentionTile& tile) {
   const size_t queries = tile.queries(), key_width = whole_vectors(shape.key_size), value_width = whole_vectors(shape.value_size);
   static thread_local std::vector<float> room;
-  room.resize((queries + positions_together) * (key_width + value_width) + queries * positions_together);
+  room.resize((queries + positions_together) * (key_width + value_width) + queries * (positions_together + value_width));
   float* query = room.data();                         // [queries, key_width], row by row
-  float* out = query + queries * key_width;           // [queries, value_width]
-  float* keys = out + queries * value_width;          // [positions_together, key_width]
-  float* values = keys + positions_together * key_width;
-  float* scores = values + positions_together * value_width;  // [queries, positions_together]
-  Running running[queries_together];
+  float* out = query + queries * key_width;           // [queries, value_width], of a span
+  float* scores = out + queries * value_width;        // [queries, positions_together]
+  float* rows = scores + queries * positions_together;  // [positions_together, key_width + value_width]
+  float* joined = rows + positions_together * (key_width + value_width);  // [queries, value_width], of the spans so far
+  Running running[queries_together], all[queries_together];
   const TileState state{key_width, value_width, query, out, scores, running};
-
-  size_t first = tile.rows[0].first, last = tile.rows[0].last;
   for (size_t q = 0; q < queries; q++) {
-    const AttentionRow& row = tile.row(q);
-    std::copy_n(row.query + tile.head(q) * shape.key_size, shape.key_size, query + q * key_width);
+    std::copy_n(tile.row(q).query + tile.head(q) * shape.key_size, shape.key_size, query + q * key_width);
     std::fill_n(query + q * key_width + shape.key_size, key_width - shape.key_size, 0.0f);
-    running[q] = shape.sinks.empty() ? Running{-3e38f, 0, 1} : Running{shape.sinks[tile.head(q)], 1, 1};
-    first = std::min(first, row.first);
-    last = std::max(last, row.last);
+    all[q] = start_of(shape, tile.head(q));
   }
-  std::fill_n(out, queries * value_width, 0.0f);
+  std::fill_n(joined, queries * value_width, 0.0f);
 
+  // Rows that are read where they lie are asked for some KiB ahead, others a block.
   const TakeInPlace take_in_place = in_place(shape, tile);
-  for (size_t block = first / positions_together * positions_together; block < last; block += positions_together) {
-    const size_t begin = std::max(block, first), end = std::min(block + positions_together, last);
-    for (size_t kv = 0; kv < tile.kv_count; kv++) {
-      if (take_in_place)
-        take_in_place(shape, tile, state, kv, block, begin, end);
-      else
-        take_as_floats(shape, tile, state, kv, block, begin, end, keys, values);
+  ReadAhead ahead = read_ahead(shape, tile, take_in_place ? tile.first : std::min(block_of(tile.first) + positions_together, tile.last), tile.last);
+  if (take_in_place) ahead.ask(bytes_ahead);
+  for (Block b{block_of(tile.first), tile.first, 0}; b.first < tile.last; b.begin = b.first += positions_together) {
+    b.end = std::min(b.first + positions_together, tile.last);
+    if (b.begin == tile.first || b.begin % span_positions == 0) {
+      std::fill_n(running, queries, Running());
+      std::fill_n(out, queries * value_width, 0.0f);
+    }
+    if (take_in_place) take_in_place(shape, tile, state, b, ahead);
+    else take_as_floats(shape, tile, state, b, ahead, rows);
+    if (b.end != tile.last && b.end % span_positions != 0) continue;
+    for (size_t q = 0; q < queries; q++) {
+      if (tile.spans) {
+        float* to = tile.spans + (b.first / span_positions * shape.heads + tile.head(q)) * span_floats(shape);
+        to[0] = running[q].top, to[1] = running[q].sum;
+        std::copy_n(out + q * value_width, value_width, to + 2);
+      } else {
+        join(running[q], out + q * value_width, all[q], joined + q * value_width, value_width);
+      }
     }
   }
 
-  for (size_t q = 0; q < queries; q++) {
-    float* to = tile.row(q).out + tile.head(q) * shape.value_size;
-    for (size_t i = 0; i < shape.value_size; i++) to[i] = out[q * value_width + i] / running[q].sum;
+  if (tile.spans) return;
+  for (size_t q = 0; q < queries; q++) write_out(shape, all[q], joined + q * value_width, tile.row(q).out + tile.head(q) * shape.value_size);
+}
+
+// One head of a row whose spans [first, last) have been summed apart.
+HWY_ATTR void join_spans(const AttentionShape& shape, const float* spans, size_t first, size_t last, size_t head, float* out) {
+  const size_t value_width = whole_vectors(shape.value_size);
+  static thread_local std::vector<float> joined;
+  joined.assign(value_width, 0.0f);
+  Running all = start_of(shape, head);
+  for (size_t s = first; s < last; s++) {
+    const float* more = spans + (s * shape.heads + head) * span_floats(shape);
+    join({more[0], more[1], 1}, more + 2, all, joined.data(), value_width);
   }
+  write_out(shape, all, joined.data(), out);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -314,8 +392,24 @@ HWY_AFTER_NAMESPACE();
 namespace moiety {
 
 HWY_EXPORT(attend_tile);
+HWY_EXPORT(join_spans);
 
 namespace {
+
+// A single row that is longer than a span: all heads that fit, and some spans each. Whole rows of a cache are read faster than pieces.
+std::vector<AttentionTile> tiles_of_spans(const AttentionShape& shape, const AttentionRow& row, size_t workers, float* spans) {
+  const size_t group = shape.heads / shape.kv_heads, heads = std::min(group, queries_together), kv_count = std::min(shape.kv_heads, queries_together / heads);
+  const size_t first = row.first / span_positions, last = (row.last + span_positions - 1) / span_positions;
+  const size_t apart = (shape.kv_heads + kv_count - 1) / kv_count * ((group + heads - 1) / heads), wanted = std::clamp<size_t>(8 * workers / apart, 1, last - first);
+  const size_t length = (last - first + wanted - 1) / wanted;
+  std::vector<AttentionTile> out;
+  for (size_t s = first; s < last; s += length)
+    for (size_t kv = 0; kv < shape.kv_heads; kv += kv_count)
+      for (size_t h = 0; h < group; h += heads)
+        out.push_back({&row, 1, kv, std::min(kv_count, shape.kv_heads - kv), h, std::min(heads, group - h), group, std::max(row.first, s * span_positions),
+                       std::min(row.last, (s + length) * span_positions), spans});
+  return out;
+}
 
 // As many queries in each as fit, but tiles enough for all workers: of a prompt many rows, of a single row several key heads, or, where there is
 // but one, a part of its group.
@@ -327,23 +421,36 @@ std::vector<AttentionTile> tiles_of(const AttentionShape& shape, std::span<const
   const size_t heads = (group + parts - 1) / parts, together = std::max<size_t>(1, queries_together / heads);
   std::vector<AttentionTile> out;
   for (size_t begin = 0, end; begin < rows.size(); begin = end) {
-    for (end = begin + 1; end < rows.size() && end < begin + together && rows[end].keys.data == rows[begin].keys.data;) end++;
+    size_t first = rows[begin].first, last = rows[begin].last;
+    for (end = begin + 1; end < rows.size() && end < begin + together && rows[end].keys.data == rows[begin].keys.data; end++)
+      first = std::min(first, rows[end].first), last = std::max(last, rows[end].last);
     const size_t fit = std::max<size_t>(1, queries_together / ((end - begin) * heads)), share = std::max<size_t>(1, shape.kv_heads * rows.size() / wanted);
     const size_t kv_count = std::min({shape.kv_heads, fit, share});
     for (size_t kv = 0; kv < shape.kv_heads; kv += kv_count)
       for (size_t h = 0; h < group; h += heads)
-        out.push_back({&rows[begin], end - begin, kv, std::min(kv_count, shape.kv_heads - kv), h, std::min(heads, group - h), group});
+        out.push_back({&rows[begin], end - begin, kv, std::min(kv_count, shape.kv_heads - kv), h, std::min(heads, group - h), group, first, last, nullptr});
   }
   return out;
+}
+
+void attend_tiles(const AttentionShape& shape, const std::vector<AttentionTile>& tiles, Workers& workers) {
+  workers.run(tiles.size(), 1, [&](size_t begin, size_t end, size_t) {
+    for (size_t i = begin; i < end; i++) HWY_DYNAMIC_DISPATCH(attend_tile)(shape, tiles[i]);
+  });
 }
 
 }  // namespace
 
 void attend(const AttentionShape& shape, std::span<const AttentionRow> rows, Workers& workers) {
   if (rows.empty()) return;
-  const std::vector<AttentionTile> tiles = tiles_of(shape, rows, workers.size());
-  workers.run(tiles.size(), 1, [&](size_t begin, size_t end, size_t) {
-    for (size_t i = begin; i < end; i++) HWY_DYNAMIC_DISPATCH(attend_tile)(shape, tiles[i]);
+  const size_t first = rows[0].first / span_positions, last = (rows[0].last + span_positions - 1) / span_positions;
+  if (rows.size() > 1 || last - first == 1) return attend_tiles(shape, tiles_of(shape, rows, workers.size()), workers);
+  static thread_local std::vector<float> room;
+  room.resize((last - first) * shape.heads * span_floats(shape));
+  float* spans = room.data() - first * shape.heads * span_floats(shape);
+  attend_tiles(shape, tiles_of_spans(shape, rows[0], workers.size(), spans), workers);
+  workers.run(shape.heads, 1, [&](size_t begin, size_t end, size_t) {
+    for (size_t h = begin; h < end; h++) HWY_DYNAMIC_DISPATCH(join_spans)(shape, spans, first, last, h, rows[0].out + h * shape.value_size);
   });
 }
 

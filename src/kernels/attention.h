@@ -27,7 +27,8 @@ struct AttentionRow {
 };
 
 // Rows of one sequence that stand together share its cached rows: each is read once for several of them and for all heads of its group.
-// A row's sums run over its blocks of 32 positions, counted from 0: the order depends on first, last and the instruction set alone.
+// A row's sums run over its blocks of 32 positions, counted from 0, and start anew each 256, whose sums are then joined: the order depends on first, last and the
+// instruction set alone, and threads may take spans of a single row (FlashDecoding: Dao et al. 2023).
 void attend(const AttentionShape& shape, std::span<const AttentionRow> rows, Workers& workers);
 
 }  // namespace moiety

@@ -10,16 +10,17 @@
 #include "formats/codec.h"
 #include "formats/half.h"
 #include "kernels/cached_rows.h"
+#include "kernels/read_ahead.h"
 
 #ifndef MOIETY_ROWS_PART
 #define MOIETY_ROWS_PART
 namespace moiety {
 namespace {
 
-// Of the rows [first, last) the `count` numbers that begin `at` bytes into each; what is read soon lies `next` bytes further.
+// Of the rows [first, last) the `count` numbers that begin `at` bytes into each.
 struct RowsPart {
   size_t first, last, at, bytes, count, stride;
-  ptrdiff_t next;
+  ReadAhead& ahead;
 };
 
 }  // namespace
@@ -78,9 +79,8 @@ template <class Convert>
 HWY_ATTR HWY_INLINE size_t each_row(const CachedRows& rows, const RowsPart& part, float* out, Convert convert) {
   size_t done = 0;
   for (size_t p = part.first; p < part.last; p++, out += part.stride) {
-    const std::byte* in = rows.row(p) + part.at;
-    for (size_t i = 0; i < part.bytes; i += 64) __builtin_prefetch(in + part.next + i);
-    done = convert(in, part.count, out);
+    part.ahead.ask(part.bytes);
+    done = convert(rows.row(p) + part.at, part.count, out);
   }
   return done;
 }
@@ -150,20 +150,20 @@ void store_row(std::span<const float> row, TensorType type, std::byte* out) {
   if (done < row.size()) encode_row(type, row.subspan(done), {}, out + 2 * done);
 }
 
-void load_rows(const CachedRows& rows, size_t first, size_t last, size_t begin, size_t count, ptrdiff_t next, float* out, size_t stride) {
+void load_rows(const CachedRows& rows, size_t first, size_t last, size_t begin, size_t count, ReadAhead& ahead, float* out, size_t stride) {
   const TypeInfo& info = type_info(rows.type);
   if (begin % info.block || count % info.block) {  // a head that begins or ends within a block
     const size_t from = begin / info.block * info.block, to = (begin + count + info.block - 1) / info.block * info.block;
     static thread_local std::vector<float> room;
     room.resize((last - first) * (to - from));
-    load_rows(rows, first, last, from, to - from, next, room.data(), to - from);
+    load_rows(rows, first, last, from, to - from, ahead, room.data(), to - from);
     for (size_t p = 0; p < last - first; p++) {
       std::copy_n(room.data() + p * (to - from) + (begin - from), count, out + p * stride);
       std::fill_n(out + p * stride + count, stride - count, 0.0f);
     }
     return;
   }
-  const RowsPart part{first, last, begin / info.block * info.block_bytes, bytes_of(rows.type, count), count, stride, next};
+  const RowsPart part{first, last, begin / info.block * info.block_bytes, bytes_of(rows.type, count), count, stride, ahead};
   const size_t done = HWY_DYNAMIC_DISPATCH(load_vectors)(rows, part, out);
   if (done == stride) return;
   for (size_t p = first; p < last; p++, out += stride) {

@@ -7,6 +7,8 @@
 
 namespace moiety {
 
+class ReadAhead;
+
 // Cached rows of one sequence at one block, in position order.
 struct CachedRows {
   TensorType type = TensorType::f32;
@@ -20,7 +22,7 @@ struct CachedRows {
 void store_row(std::span<const float> row, TensorType type, std::byte* out);
 
 // The numbers [begin, begin + count) of the rows [first, last), exactly: row p at out + (p - first) * stride, each filled up with zeros to
-// `stride`, which is at least count. What lies `next` bytes after each part is asked for meanwhile: it is read soon.
-void load_rows(const CachedRows& rows, size_t first, size_t last, size_t begin, size_t count, ptrdiff_t next, float* out, size_t stride);
+// `stride`, which is at least count. As much of `ahead` is asked for meanwhile.
+void load_rows(const CachedRows& rows, size_t first, size_t last, size_t begin, size_t count, ReadAhead& ahead, float* out, size_t stride);
 
 }  // namespace moiety

@@ -45,7 +45,7 @@ TEST_F(Attention, EqualsItsDefinition) {
       for (size_t kv_heads : {1, 2, 6})
         for (size_t size : {16, 32, 35})
           for (int variant = 0; variant < 4; variant++) {
-            const size_t positions = 75, key_width = kv_heads * size, value_size = size == 35 ? 16 : size;
+            const size_t positions = 600, key_width = kv_heads * size, value_size = size == 35 ? 16 : size;
             const size_t value_width = kv_heads * value_size;
             if (type == TensorType::q8_0 && (key_width % 32 || value_width % 32)) continue;
             const AttentionShape shape{6, kv_heads, size, value_size, 0.2f, variant & 1 ? 1.5f : 0.0f,
@@ -61,8 +61,9 @@ TEST_F(Attention, EqualsItsDefinition) {
               decode(type, keys.data() + p * key_bytes, key);
               decode(type, values.data() + p * value_bytes, value);
             }
-            for (size_t first : {0, 5})
-              for (size_t last : {6, 23, 75}) {
+            for (size_t first : {0, 5, 270})  // a block, a span and more
+              for (size_t last : {6, 75, 257, 600}) {
+                if (first >= last) continue;
                 std::vector<float> out(6 * value_size, std::numeric_limits<float>::quiet_NaN());
                 const AttentionRow row{q.data(), {type, keys.data(), key_width, key_bytes}, {type, values.data(), value_width, value_bytes}, first, last, out.data()};
                 attend(shape, {&row, 1}, workers);
@@ -77,10 +78,11 @@ TEST_F(Attention, EqualsItsDefinition) {
 // Rows of several sequences, of all lengths and windows, with one thread and with three: the bits of each row alone.
 TEST_F(Attention, TogetherAsAlone) {
   on_every_isa([&] {
+    const auto sinks = normal(6);
     for (TensorType type : {TensorType::f32, TensorType::f16, TensorType::q8_0})
       for (const AttentionShape shape : {AttentionShape{8, 1, 64, 32, 0.1f, 0, {}}, AttentionShape{6, 3, 32, 32, 0.3f, 2.0f, {}}, AttentionShape{40, 1, 96, 64, 0.2f, 0, {}},
-                                         AttentionShape{6, 6, 32, 64, 0.3f, 0, {}}, AttentionShape{8, 2, 64, 32, 0.2f, 0, {}}}) {
-        const size_t positions = 130, key_width = shape.kv_heads * shape.key_size, value_width = shape.kv_heads * shape.value_size;
+                                         AttentionShape{6, 6, 32, 64, 0.3f, 0, sinks}, AttentionShape{8, 2, 64, 32, 0.2f, 0, {}}}) {
+        const size_t positions = 670, key_width = shape.kv_heads * shape.key_size, value_width = shape.kv_heads * shape.value_size;
         const size_t key_bytes = bytes_of(type, key_width), value_bytes = bytes_of(type, value_width);
         std::vector<std::byte> keys[2], values[2];
         for (int s = 0; s < 2; s++) {
@@ -93,7 +95,7 @@ TEST_F(Attention, TogetherAsAlone) {
         std::vector<AttentionRow> rows;
         std::vector<std::vector<float>> queries;
         for (size_t t = 0; t < 90; t++) {
-          const size_t last = t < 60 ? 71 + t : 1 + 4 * (t - 60), first = t % 3 ? 0 : last > 40 ? last - 40 : 0;
+          const size_t last = t < 60 ? 71 + 10 * t : 1 + 4 * (t - 60), window = t % 3 == 0 ? 40 : t % 3 == 1 ? 300 : last, first = last > window ? last - window : 0;
           const int s = t >= 60;
           queries.push_back(normal(shape.heads * shape.key_size));
           rows.push_back({queries.back().data(), {type, keys[s].data(), key_width, key_bytes}, {type, values[s].data(), value_width, value_bytes},
@@ -102,7 +104,7 @@ TEST_F(Attention, TogetherAsAlone) {
         const size_t n = shape.heads * shape.value_size;
         std::vector<float> alone(rows.size() * n), together(rows.size() * n);
         Workers one(1), three(3);
-        for (size_t t = 0; t < rows.size(); t++) rows[t].out = alone.data() + t * n, attend(shape, {&rows[t], 1}, three);
+        for (size_t t = 0; t < rows.size(); t++) rows[t].out = alone.data() + t * n, attend(shape, {&rows[t], 1}, t % 2 ? one : three);
         for (Workers* workers : {&one, &three}) {
           for (size_t t = 0; t < rows.size(); t++) rows[t].out = together.data() + t * n;
           attend(shape, rows, *workers);
