@@ -314,6 +314,11 @@ ReadAhead read_ahead(const AttentionShape& shape, const AttentionTile& tile, siz
 // Takes a span's sums, `more` with [width] numbers, into those of the spans before it.
 HWY_ATTR void join(const Running& more, const float* more_out, Running& all, float* out, size_t width) {
   const D d;
+  if (all.sum == 0) {  // nothing yet
+    all = {more.top, more.sum, 1};
+    std::copy_n(more_out, width, out);
+    return;
+  }
   const float top = std::max(all.top, more.top);
   const auto factor = [&](float of) HWY_ATTR { return of == top ? 1 : hn::GetLane(hn::Exp(d, hn::Max(hn::Set(d, of - top), hn::Set(d, -100.0f)))); };
   const float a = factor(all.top), b = factor(more.top);
@@ -341,7 +346,7 @@ HWY_ATTR void attend_tile(const AttentionShape& shape, const AttentionTile& tile
     std::fill_n(query + q * key_width + shape.key_size, key_width - shape.key_size, 0.0f);
     all[q] = start_of(shape, tile.head(q));
   }
-  std::fill_n(joined, queries * value_width, 0.0f);
+  if (!shape.sinks.empty()) std::fill_n(joined, queries * value_width, 0.0f);
 
   // Rows that are read where they lie are asked for some KiB ahead, others a block.
   const TakeInPlace take_in_place = in_place(shape, tile);
