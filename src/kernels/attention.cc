@@ -27,7 +27,7 @@ struct AttentionTile {
   const AttentionRow* rows;
   size_t row_count, first_kv, kv_count, first_in_group, head_count, group;
   size_t first, last;  // positions that any row of it has; of a single row maybe some of its spans
-  float* spans;        // where these put their sums, SpanSums by span and head; null: the tile joins them itself
+  float* spans;        // where these put their sums, by the row's span and head (span_floats); null: the tile joins them itself
   size_t queries_of_kv() const { return row_count * head_count; }
   size_t queries() const { return kv_count * queries_of_kv(); }
   const AttentionRow& row(size_t q) const { return rows[q / head_count % row_count]; }
@@ -363,7 +363,8 @@ HWY_ATTR void attend_tile(const AttentionShape& shape, const AttentionTile& tile
     if (b.end != tile.last && b.end % span_positions != 0) continue;
     for (size_t q = 0; q < queries; q++) {
       if (tile.spans) {
-        float* to = tile.spans + (b.first / span_positions * shape.heads + tile.head(q)) * span_floats(shape);
+        const size_t span = b.first / span_positions - tile.rows[0].first / span_positions;
+        float* to = tile.spans + (span * shape.heads + tile.head(q)) * span_floats(shape);
         to[0] = running[q].top, to[1] = running[q].sum;
         std::copy_n(out + q * value_width, value_width, to + 2);
       } else {
@@ -376,13 +377,13 @@ HWY_ATTR void attend_tile(const AttentionShape& shape, const AttentionTile& tile
   for (size_t q = 0; q < queries; q++) write_out(shape, all[q], joined + q * value_width, tile.row(q).out + tile.head(q) * shape.value_size);
 }
 
-// One head of a row whose spans [first, last) have been summed apart.
-HWY_ATTR void join_spans(const AttentionShape& shape, const float* spans, size_t first, size_t last, size_t head, float* out) {
+// One head of a row whose spans have been summed apart.
+HWY_ATTR void join_spans(const AttentionShape& shape, const float* spans, size_t count, size_t head, float* out) {
   const size_t value_width = whole_vectors(shape.value_size);
   static thread_local std::vector<float> joined;
   joined.assign(value_width, 0.0f);
   Running all = start_of(shape, head);
-  for (size_t s = first; s < last; s++) {
+  for (size_t s = 0; s < count; s++) {
     const float* more = spans + (s * shape.heads + head) * span_floats(shape);
     join({more[0], more[1], 1}, more + 2, all, joined.data(), value_width);
   }
@@ -448,14 +449,15 @@ void attend_tiles(const AttentionShape& shape, const std::vector<AttentionTile>&
 
 void attend(const AttentionShape& shape, std::span<const AttentionRow> rows, Workers& workers) {
   if (rows.empty()) return;
-  const size_t first = rows[0].first / span_positions, last = (rows[0].last + span_positions - 1) / span_positions;
-  if (rows.size() > 1 || last - first == 1) return attend_tiles(shape, tiles_of(shape, rows, workers.size()), workers);
+  const AttentionRow& row = rows[0];
+  const size_t count = (row.last + span_positions - 1) / span_positions - row.first / span_positions;
+  if (rows.size() > 1 || count == 1) return attend_tiles(shape, tiles_of(shape, rows, workers.size()), workers);
   static thread_local std::vector<float> room;
-  room.resize((last - first) * shape.heads * span_floats(shape));
-  float* spans = room.data() - first * shape.heads * span_floats(shape);
-  attend_tiles(shape, tiles_of_spans(shape, rows[0], workers.size(), spans), workers);
+  room.resize(count * shape.heads * span_floats(shape));
+  float* spans = room.data();
+  attend_tiles(shape, tiles_of_spans(shape, row, workers.size(), spans), workers);
   workers.run(shape.heads, 1, [&](size_t begin, size_t end, size_t) {
-    for (size_t h = begin; h < end; h++) HWY_DYNAMIC_DISPATCH(join_spans)(shape, spans, first, last, h, rows[0].out + h * shape.value_size);
+    for (size_t h = begin; h < end; h++) HWY_DYNAMIC_DISPATCH(join_spans)(shape, spans, count, h, row.out + h * shape.value_size);
   });
 }
 
