@@ -8,7 +8,7 @@
 // which then is 3 * 2^22 + sum, a fused multiply-add with `scaled_start` gives scale * sum, rounded once.
 #pragma once
 #include <cstdint>
-#include <vector>
+#include <memory>
 
 #include "base/threads.h"
 #include "kernels/matrix.h"
@@ -37,20 +37,20 @@ static_assert(sizeof(Q8Block) == 64);
 
 void quantise_row(const float* x, size_t cols, Q8Block* out);  // [cols / 32], rounded up: missing columns count as zero
 
-// [rows, blocks]
+// [rows, blocks], to be filled.
 class Q8Rows {
  public:
   Q8Rows() = default;
-  Q8Rows(size_t rows, size_t cols) : blocks_((cols + 31) / 32), values_(rows * blocks_) {}
+  Q8Rows(size_t rows, size_t cols) : blocks_((cols + 31) / 32), values_(std::make_unique_for_overwrite<Q8Block[]>(rows * blocks_)) {}
   Q8Rows(ConstRows x, Workers& workers);
   size_t blocks() const { return blocks_; }
-  bool empty() const { return values_.empty(); }
-  const Q8Block* operator[](size_t row) const { return values_.data() + row * blocks_; }
-  Q8Block* operator[](size_t row) { return values_.data() + row * blocks_; }
+  bool empty() const { return !values_; }
+  const Q8Block* operator[](size_t row) const { return values_.get() + row * blocks_; }
+  Q8Block* operator[](size_t row) { return values_.get() + row * blocks_; }
 
  private:
   size_t blocks_ = 0;
-  std::vector<Q8Block> values_;
+  std::unique_ptr<Q8Block[]> values_;
 };
 
 }  // namespace moiety

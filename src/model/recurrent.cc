@@ -110,6 +110,7 @@ void delta_net(Step& step, const Block& block, Activations& x, Rows out) {
           const float b = sigmoid(beta[t][h]);
           for (size_t j = 0; j < dv; j++) delta[j] = (v[t][h * dv + j] - delta[j]) * b;
           const std::span<float> result = mixed[t].subspan(h * dv, dv);
+          std::ranges::fill(result, 0.0f);
           for (size_t i = 0; i < dk; i++)
             for (size_t j = 0; j < dv; j++) {
               s[i * dv + j] += key[i] * delta[j];

@@ -1,6 +1,9 @@
 // One step of the model: rows of one or several sequences that are computed together.
 #pragma once
+#include <algorithm>
 #include <functional>
+#include <limits>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -47,20 +50,25 @@ void each_row(const Step& step, size_t count, Function f) {
   });
 }
 
-// Floats [rows, cols] that own their memory.
+// Floats [rows, cols] that own their memory. What they are at first is left open, and is NaN where sanitizers look: all threads meet the new pages, where a
+// clearing would meet them on one.
 class Buffer {
  public:
-  Buffer(size_t rows, size_t cols) : rows_(rows), cols_(cols), values_(rows * cols) {}
-  operator Rows() { return {values_.data(), rows_, cols_, cols_}; }
-  operator ConstRows() const { return {values_.data(), rows_, cols_, cols_}; }
-  std::span<float> operator[](size_t r) { return {values_.data() + r * cols_, cols_}; }
-  std::span<const float> operator[](size_t r) const { return {values_.data() + r * cols_, cols_}; }
+  Buffer(size_t rows, size_t cols) : rows_(rows), cols_(cols), values_(std::make_unique_for_overwrite<float[]>(rows * cols)) {
+#ifdef __SANITIZE_ADDRESS__
+    std::fill_n(values_.get(), rows * cols, std::numeric_limits<float>::quiet_NaN());
+#endif
+  }
+  operator Rows() { return {values_.get(), rows_, cols_, cols_}; }
+  operator ConstRows() const { return {values_.get(), rows_, cols_, cols_}; }
+  std::span<float> operator[](size_t r) { return {values_.get() + r * cols_, cols_}; }
+  std::span<const float> operator[](size_t r) const { return {values_.get() + r * cols_, cols_}; }
   size_t rows() const { return rows_; }
   size_t cols() const { return cols_; }
 
  private:
   size_t rows_, cols_;
-  std::vector<float> values_;
+  std::unique_ptr<float[]> values_;
 };
 
 // y = W x + b: every weight product of the forward pass but the experts' goes through here, with the tensor's name.
