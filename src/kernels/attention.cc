@@ -406,8 +406,8 @@ namespace {
 std::vector<AttentionTile> tiles_of_spans(const AttentionShape& shape, const AttentionRow& row, size_t workers, float* spans) {
   const size_t group = shape.heads / shape.kv_heads, heads = std::min(group, queries_together), kv_count = std::min(shape.kv_heads, queries_together / heads);
   const size_t first = row.first / span_positions, last = (row.last + span_positions - 1) / span_positions;
-  const size_t apart = (shape.kv_heads + kv_count - 1) / kv_count * ((group + heads - 1) / heads), wanted = std::clamp<size_t>(8 * workers / apart, 1, last - first);
-  const size_t length = (last - first + wanted - 1) / wanted;
+  const size_t apart = (shape.kv_heads + kv_count - 1) / kv_count * ((group + heads - 1) / heads), wanted = std::max<size_t>(1, 8 * workers / apart);
+  const size_t length = std::max<size_t>(1, (last - first) / wanted);
   std::vector<AttentionTile> out;
   for (size_t s = first; s < last; s += length)
     for (size_t kv = 0; kv < shape.kv_heads; kv += kv_count)
