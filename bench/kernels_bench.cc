@@ -97,7 +97,6 @@ void take_apart(benchmark::State& state, TensorType type) {
 void add_all() {
   for (TensorType type : {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q8_0})
     benchmark::RegisterBenchmark(fmt::format("attention/{}", type_info(type).name).c_str(), attention, type)
-        
         ->ArgNames({"heads", "kv_heads", "depth", "threads"})->ArgsProduct({{16}, {16}, {4096}, {1, 2}})->ArgsProduct({{32}, {4}, {4096}, {1, 2}})->UseRealTime();
   std::vector<TensorType> types;
   for (const PanelFormat& f : panel_formats) types.push_back(f.type);

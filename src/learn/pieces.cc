@@ -2,6 +2,8 @@
 
 namespace moiety {
 
+uint32_t layer_of(const Parameter& p) { return static_cast<uint32_t>(std::stoul(p.name.substr(4))); }
+
 std::string block_of(const Parameter& p) { return p.name.starts_with("blk.") ? p.name.substr(0, p.name.find('.', 4) + 1) : ""; }
 
 bool is_stack(const Parameter& p) { return p.name.find("_exps.") != std::string::npos; }

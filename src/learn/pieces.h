@@ -19,5 +19,7 @@ std::vector<ParameterPiece> pieces_of(const Parameter& p);
 bool is_stack(const Parameter& p);
 // "blk.3.", or empty: what stands before the canonical name.
 std::string block_of(const Parameter& p);
+// 3 of "blk.3."; only of a parameter in a block.
+uint32_t layer_of(const Parameter& p);
 
 }  // namespace moiety

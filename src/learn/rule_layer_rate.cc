@@ -10,7 +10,7 @@ namespace {
 
 // Of "blk.3." 4, of the embedding 0; what follows the blocks counts as the last.
 int64_t height_of(const Parameter& p, int64_t blocks) {
-  if (const std::string block = block_of(p); !block.empty()) return std::stoll(block.substr(4)) + 1;
+  if (!block_of(p).empty()) return int64_t{layer_of(p)} + 1;
   return p.name.starts_with("token_embd.") ? 0 : blocks;
 }
 

@@ -28,7 +28,6 @@ constexpr Group groups[] = {{"all", "*"},
 
 bool fits(std::string_view glob, const Parameter& p) { return ::fnmatch(std::string(glob).c_str(), p.name.c_str(), 0) == 0; }
 size_t experts_of(const Parameter& p) { return static_cast<size_t>(p.shape[0]); }
-uint32_t layer_of(const Parameter& p) { return static_cast<uint32_t>(std::stoul(p.name.substr(4))); }  // of "blk.3.…"
 
 // What a rule is about.
 struct Selection {
