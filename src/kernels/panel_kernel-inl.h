@@ -1,7 +1,7 @@
 // One panel times a few rows, written once over a vector type V; each panel_kernel_*.cc brings its V and compiles this with the flags of
 // its instruction set. Nothing here may instantiate code that other files share: it would carry instructions they must not run.
 //
-// V has `lanes` (16 or 8) rows of a panel; H says which half of the panel's 16 rows a V of 8 lanes works on.
+// V has `lanes` (16 or 8) rows of a panel; `halves` of 8 lanes make up its 16 rows.
 //   B  bytes: code 4 r + k of row r     I  a sum for each row     S  what a chain of byte products is kept in     F  a float for each row
 //
 // What is done for each row of activations beside the byte products decides the speed, since it takes the same ports. So a sum starts at
@@ -57,6 +57,7 @@ struct Tile {
   static constexpr int start = f.sub == 32 ? q8_start_for(offset) : -1;  // which of a block's starts has this offset
   static constexpr bool subtracts_offset = offset != 0 && start < 0;
   static constexpr int per_sub = f.sub / 4;  // groups of four columns
+  static constexpr int halves = int(panel_rows) / V::lanes, paired = V::paired;
   // Byte products add up in 16 bits this many at a time: 2 * 127 * largest * chain stays below 2^15.
   static constexpr int longest = f.largest() > 64 ? 1 : f.largest() > 32 ? 2 : f.largest() > 16 ? 4 : 8;
   static constexpr int chain = V::exact ? 1 : longest < per_sub ? longest : per_sub;
@@ -106,107 +107,103 @@ struct Tile {
     else return V::times(dmin, V::high_nibbles(block + f.scales_at() + row));
   }
 
-  // sums[P t + p] += the rows of panel p times 32 columns of x[t]. What is loaded of x serves all panels.
-  template <int P, int T, int H>
+  // sums[N t + n] += the rows of vector n times 32 columns of x[t]. What is loaded of x serves all vectors.
+  template <int P, int T>
   [[gnu::always_inline]] static void columns32(const std::byte* const* block, int at, const F* d, const F* dmin, const Q8Block* const* x, F* sums) {
-    constexpr int subs = 32 / f.sub;
+    constexpr int subs = 32 / f.sub, N = P * halves;
     unrolled<subs>([&](auto sub) __attribute__((always_inline)) {
-      typename V::I products[P * T];
-      typename V::S chained[P * T];
-      unrolled<P * T>([&](auto i) __attribute__((always_inline)) {
-        constexpr int t = decltype(i)::value / P;
-        if constexpr (start >= 0) products[i.value] = V::whole(x[t]->starts[start]);
-        else products[i.value] = V::whole(q8_start);
-      });
+      typename V::I products[N * T];
+      typename V::S chained[N * T];
       unrolled<per_sub>([&](auto step) __attribute__((always_inline)) {
         constexpr int g = decltype(sub)::value * per_sub + decltype(step)::value;
         [[maybe_unused]] constexpr bool first = decltype(step)::value % chain == 0, last = decltype(step)::value % chain == chain - 1;
-        B w[P];
-        unrolled<P>([&](auto p) __attribute__((always_inline)) {
-          w[p.value] = codes<g>(block[p.value] + f.codes_at() + size_t(at) * f.group_bytes() + H * 4 * V::lanes);
+        B w[N];
+        unrolled<N>([&](auto n) __attribute__((always_inline)) {
+          constexpr int p = decltype(n)::value / halves, h = decltype(n)::value % halves;
+          w[n.value] = codes<g>(block[p] + f.codes_at() + size_t(at) * f.group_bytes() + h * 4 * V::lanes);
         });
-        unrolled<P * T>([&](auto i) __attribute__((always_inline)) {
-          constexpr int t = decltype(i)::value / P, p = decltype(i)::value % P;
-          if constexpr (f.is_signed() && !moved) V::add_signed(products[i.value], w[p], x[t]->q + 4 * g);
-          else V::template add<first, last>(products[i.value], chained[i.value], w[p], x[t]->q + 4 * g);
+        unrolled<N * T>([&](auto i) __attribute__((always_inline)) {
+          constexpr int t = decltype(i)::value / N, n = decltype(i)::value % N;
+          if constexpr (decltype(step)::value == chain - 1) {  // no sooner, or it holds a register through the first chain
+            if constexpr (start >= 0) products[i.value] = V::whole(x[t]->starts[start]);
+            else products[i.value] = V::whole(q8_start);
+          }
+          if constexpr (f.is_signed() && !moved) V::add_signed(products[i.value], w[n], x[t]->q + 4 * g);
+          else V::template add<first, last>(products[i.value], chained[i.value], w[n], x[t]->q + 4 * g);
         });
       });
-      F scale[P];
-      unrolled<P>([&](auto p) __attribute__((always_inline)) { scale[p.value] = scale_of<H>(block[p.value], d[p.value], at * subs + sub.value); });
-      unrolled<P * T>([&](auto i) __attribute__((always_inline)) {
-        constexpr int t = decltype(i)::value / P, p = decltype(i)::value % P;
-        sums[i.value] = V::fused(V::scaled(products[i.value], x[t]->scale, x[t]->scaled_start), scale[p], sums[i.value]);
+      F scale[N];
+      unrolled<N>([&](auto n) __attribute__((always_inline)) {
+        constexpr int p = decltype(n)::value / halves, h = decltype(n)::value % halves;
+        scale[n.value] = scale_of<h>(block[p], d[n.value], at * subs + sub.value);
+      });
+      unrolled<N * T>([&](auto i) __attribute__((always_inline)) {
+        constexpr int t = decltype(i)::value / N, n = decltype(i)::value % N;
+        sums[i.value] = V::fused(V::scaled(products[i.value], x[t]->scale, x[t]->scaled_start), scale[n], sums[i.value]);
       });
       static_assert(!(f.minimum && subtracts_offset));
       if constexpr (f.minimum || subtracts_offset) {
-        F factor[P];
-        unrolled<P>([&](auto p) __attribute__((always_inline)) {
-          factor[p.value] = f.minimum ? minimum_of<H>(block[p.value], dmin[p.value], at * subs + sub.value) : V::times(scale[p.value], V::all(float(offset)));
+        F factor[N];
+        unrolled<N>([&](auto n) __attribute__((always_inline)) {
+          constexpr int p = decltype(n)::value / halves, h = decltype(n)::value % halves;
+          factor[n.value] = f.minimum ? minimum_of<h>(block[p], dmin[n.value], at * subs + sub.value) : V::times(scale[n.value], V::all(float(offset)));
         });
-        unrolled<P * T>([&](auto i) __attribute__((always_inline)) {
-          constexpr int t = decltype(i)::value / P, p = decltype(i)::value % P;
+        unrolled<N * T>([&](auto i) __attribute__((always_inline)) {
+          constexpr int t = decltype(i)::value / N, n = decltype(i)::value % N;
           const F whole = V::all(subs == 1 ? x[t]->scaled_whole : x[t]->scaled_sum[sub.value]);
-          sums[i.value] = f.minimum && !f.minimum_subtracted ? V::fused(factor[p], whole, sums[i.value]) : V::fused_less(factor[p], whole, sums[i.value]);
+          sums[i.value] = f.minimum && !f.minimum_subtracted ? V::fused(factor[n], whole, sums[i.value]) : V::fused_less(factor[n], whole, sums[i.value]);
         });
       }
     });
   }
-
-  static constexpr size_t together = std::max<size_t>(256, f.columns);
-  static constexpr int kept = 1, paired = V::paired;
 
   static size_t bytes(size_t cols) { return cols / f.columns * f.bytes(); }
 
-  // Columns [begin, end), whole super-blocks. Rows are reached by one growing index: pointers that grow each would be a vector to the compiler,
-  // which goes through memory.
-  template <int P, int T, int H>
-  [[gnu::always_inline]] static void half(const std::byte* const* panels, const Stream* streams, size_t begin, size_t end, const void* const* rows,
-                                          float (*sum)[kept][panel_rows]) {
+  // Rows are reached by one growing index: pointers that grow each would be a vector to the compiler, which goes through memory.
+  template <int P, int T>
+  [[gnu::always_inline]] static void rows(const std::byte* const* panels, const Stream* streams, size_t cols, const void* const* rows, PairOutputs* out,
+                                          size_t row) {
+    constexpr int N = P * halves;
     const Q8Block *first[T], *x[T];
     const std::byte* panel[P];
-    F sums[P * T], d[P], dmin[P];
+    F sums[N * T], d[N], dmin[N];
     unrolled<T>([&](auto t) __attribute__((always_inline)) { first[t.value] = static_cast<const Q8Block*>(rows[t.value]); });
-    unrolled<P>([&](auto p) __attribute__((always_inline)) { panel[p.value] = panels[p.value] + bytes(begin); });
-    unrolled<P * T>([&](auto i) __attribute__((always_inline)) {
-      sums[i.value] = begin == 0 ? V::zero() : V::floats_at(reinterpret_cast<const std::byte*>(sum[i.value][0] + H * V::lanes));
-    });
-    for (size_t c = begin, block = begin / 32; c < end; c += f.columns) {
-      unrolled<P>([&](auto p) __attribute__((always_inline)) {
-        const std::byte* at = panel[p.value];
-        d[p.value] = f.d == BlockScale::none ? V::zero() : f.d == BlockScale::exponent ? V::exponents(at + H * V::lanes) : V::halves(at + H * 2 * V::lanes);
-        dmin[p.value] = f.minimum ? V::halves(at + f.minimum_at() + H * 2 * V::lanes) : d[p.value];
-        if constexpr (H == 0) streams[p.value].template ask<V>(at, f.codes_at());
+    unrolled<P>([&](auto p) __attribute__((always_inline)) { panel[p.value] = panels[p.value]; });
+    unrolled<N * T>([&](auto i) __attribute__((always_inline)) { sums[i.value] = V::zero(); });
+    for (size_t c = 0, block = 0; c < cols; c += f.columns) {
+      unrolled<P>([&](auto p) __attribute__((always_inline)) { streams[p.value].template ask<V>(panel[p.value], f.codes_at()); });
+      unrolled<N>([&](auto n) __attribute__((always_inline)) {
+        constexpr int h = decltype(n)::value % halves;
+        const std::byte* at = panel[n.value / halves];
+        d[n.value] = f.d == BlockScale::none ? V::zero() : f.d == BlockScale::exponent ? V::exponents(at + h * V::lanes) : V::halves(at + h * 2 * V::lanes);
+        dmin[n.value] = f.minimum ? V::halves(at + f.minimum_at() + h * 2 * V::lanes) : d[n.value];
       });
       for (int at = 0; at < f.columns / 32; at++, block++) {
-        if constexpr (H == 0)
-          unrolled<P>([&](auto p) __attribute__((always_inline)) {
-            streams[p.value].template ask<V>(panel[p.value] + f.codes_at() + at * f.group_bytes(), f.group_bytes());
-          });
+        unrolled<P>([&](auto p) __attribute__((always_inline)) {
+          streams[p.value].template ask<V>(panel[p.value] + f.codes_at() + at * f.group_bytes(), f.group_bytes());
+        });
         unrolled<T>([&](auto t) __attribute__((always_inline)) { x[t.value] = first[t.value] + block; });
-        columns32<P, T, H>(panel, at, d, dmin, x, sums);
+        columns32<P, T>(panel, at, d, dmin, x, sums);
       }
       unrolled<P>([&](auto p) __attribute__((always_inline)) { panel[p.value] += f.bytes(); });
     }
-    unrolled<P * T>([&](auto i) __attribute__((always_inline)) { V::store(sum[i.value][0] + H * V::lanes, sums[i.value]); });
+    unrolled<N * T>([&](auto i) __attribute__((always_inline)) { V::store(out[i.value / N] + row + i.value % N * V::lanes, sums[i.value]); });
   }
-
-  static void finish(const float (*sum)[panel_rows], float* out) { std::memcpy(out, sum, panel_rows * sizeof(float)); }
 };
 
 // Floats: column by column in four sums, columns c % 4 each, added at the end as (0 + 1) + (2 + 3).
 template <class V, TensorType type>
 struct FloatTile {
   using F = typename V::F;
-  static constexpr size_t size = type == TensorType::f32 ? 4 : 2, together = 64;
-  static constexpr int kept = 4, paired = 0;
+  static constexpr size_t size = type == TensorType::f32 ? 4 : 2;
+  static constexpr int paired = 0;
 
   static size_t bytes(size_t cols) { return cols * panel_rows * size; }
 
   // Columns [begin, end), `begin` a multiple of 4.
-  template <int P, int T, int H>
-  [[gnu::always_inline]] static void half(const std::byte* const* panel, const Stream* stream, size_t begin, size_t end, const void* const* rows,
-                                          float (*sum)[kept][panel_rows]) {
-    static_assert(P == 1);
+  template <int T, int H>
+  [[gnu::always_inline]] static void half(const std::byte* panel, const Stream& stream, size_t begin, size_t end, const void* const* rows,
+                                          float (*sum)[4][panel_rows]) {
     const float* x[T];
     F sums[T][4];
     for (int t = 0; t < T; t++) {
@@ -214,7 +211,7 @@ struct FloatTile {
       for (int k = 0; k < 4; k++)
         sums[t][k] = begin == 0 ? V::zero() : V::floats_at(reinterpret_cast<const std::byte*>(sum[t][k] + H * V::lanes));
     }
-    const std::byte* at = *panel + bytes(begin) + H * V::lanes * size;
+    const std::byte* at = panel + bytes(begin) + H * V::lanes * size;
     auto column = [&](size_t c, int k) __attribute__((always_inline)) {
       const F w = type == TensorType::f32 ? V::floats_at(at) : type == TensorType::f16 ? V::halves(at) : V::bfloats(at);
       at += panel_rows * size;
@@ -222,7 +219,7 @@ struct FloatTile {
     };
     size_t c = begin;
     for (; c + 4 <= end; c += 4) {
-      if constexpr (T <= 2 && H == 0) stream->template ask<V>(at, 4 * panel_rows * size);
+      if constexpr (T <= 2 && H == 0) stream.template ask<V>(at, 4 * panel_rows * size);
       column(c, 0), column(c + 1, 1), column(c + 2, 2), column(c + 3, 3);
     }
     for (int k = 0; c < end; c++, k++) column(c, k);
@@ -230,25 +227,29 @@ struct FloatTile {
       for (int k = 0; k < 4; k++) V::store(sum[t][k] + H * V::lanes, sums[t][k]);
   }
 
-  static void finish(const float (*sum)[panel_rows], float* out) {
-    for (size_t r = 0; r < panel_rows; r++) out[r] = (sum[0][r] + sum[1][r]) + (sum[2][r] + sum[3][r]);
+  // Vectors of 8 rows take turns, so many columns at a time: were each to go through the whole panel, the first would wait for memory alone and
+  // the second, which finds everything in the cache, would leave memory idle.
+  template <int P, int T>
+  [[gnu::always_inline]] static void rows(const std::byte* const* panels, const Stream* streams, size_t cols, const void* const* x, PairOutputs* out,
+                                          size_t row) {
+    static_assert(P == 1);
+    float sum[T][4][panel_rows];
+    const size_t step = V::lanes == 8 ? 64 : cols;
+    for (size_t c = 0; c < cols; c += step) {
+      const size_t end = std::min(cols, c + step);
+      half<T, 0>(*panels, *streams, c, end, x, sum);
+      if constexpr (V::lanes == 8) half<T, 1>(*panels, *streams, c, end, x, sum);
+    }
+    for (int t = 0; t < T; t++)
+      for (size_t r = 0; r < panel_rows; r++) out[t][row + r] = (sum[t][0][r] + sum[t][1][r]) + (sum[t][2][r] + sum[t][3][r]);
   }
 };
 
-// Vectors of 8 rows take turns, so many columns at a time: were each to go through the whole panel, the first would wait for memory alone and the
-// second, which finds everything in the cache, would leave memory idle.
 template <class V, class Work, int P, int T>
 [[gnu::noinline]] void rows_together(const std::byte* const* panels, const std::byte* next, size_t cols, const void* const* x, PairOutputs* out, size_t row) {
   Stream streams[P];
   for (int p = 0; p < P; p++) streams[p] = {panels[p] + Work::bytes(cols), next + size_t(p) * Work::bytes(cols)};
-  float sum[P * T][Work::kept][panel_rows];
-  const size_t step = V::lanes == 8 ? Work::together : cols;
-  for (size_t c = 0; c < cols; c += step) {
-    const size_t end = std::min(cols, c + step);
-    Work::template half<P, T, 0>(panels, streams, c, end, x, sum);
-    if constexpr (V::lanes == 8) Work::template half<P, T, 1>(panels, streams, c, end, x, sum);
-  }
-  for (int i = 0; i < P * T; i++) Work::finish(sum[i], out[i / P] + row + size_t(i % P) * panel_rows);
+  Work::template rows<P, T>(panels, streams, cols, x, out, row);
 }
 
 template <class V, class Work, int P, int most>
