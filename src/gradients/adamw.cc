@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "gradients/adamw.h"
-#include "gradients/vectors-inl.h"
+#include "kernels/vectors-inl.h"
 #include "kernels/matmul.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -7,16 +7,13 @@
 #include <cmath>
 
 #include "gradients/rms_norm.h"
-#include "gradients/vectors-inl.h"
+#include "kernels/vectors-inl.h"
 #include "kernels/matmul.h"
+#include "kernels/ops.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace moiety {
 namespace HWY_NAMESPACE {
-
-HWY_ATTR void norm_row(const float* x, const float* weight, float factor, float* y, size_t n) {
-  for (size_t i = 0; i < n; i += hn::Lanes(Tag())) store(hn::Mul(hn::Mul(load(x + i, n - i), all(factor)), load(weight + i, n - i)), y + i, n - i);
-}
 
 // dx = f (w dy) - x f^3 mean(w dy x); d_weight += dy x f
 HWY_ATTR void norm_row_gradient(const float* x, const float* weight, float factor, const float* dy, float* dx, float* d_weight, size_t n) {
@@ -38,7 +35,6 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace moiety {
 
-HWY_EXPORT(norm_row);
 HWY_EXPORT(norm_row_gradient);
 
 namespace {
@@ -47,11 +43,10 @@ constexpr size_t piece = 256;
 }  // namespace
 
 void rms_norm(ConstRows x, const float* weight, float eps, Rows y, float* factors, Workers& workers) {
-  const auto row = HWY_DYNAMIC_DISPATCH(norm_row);
   workers.run(x.rows, 32, [&](size_t begin, size_t end, size_t) {
     for (size_t r = begin; r < end; r++) {
       factors[r] = 1 / std::sqrt(dot(x[r], x[r], x.cols) / static_cast<float>(x.cols) + eps);
-      row(x[r], weight, factors[r], y[r], x.cols);
+      weigh({x[r], x.cols}, factors[r], {weight, x.cols}, {y[r], x.cols});
     }
   });
 }

@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "gradients/softmax.h"
-#include "gradients/vectors-inl.h"
+#include "kernels/vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace moiety {

@@ -5,7 +5,7 @@
 #include <hwy/contrib/math/math-inl.h>
 
 #include "gradients/swiglu.h"
-#include "gradients/vectors-inl.h"
+#include "kernels/vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace moiety {

@@ -10,7 +10,7 @@ namespace moiety {
 void rms_norm(std::span<const float> x, std::span<const float> weight, float eps, std::span<float> out) {
   const float mean = dot(x.data(), x.data(), x.size()) / static_cast<float>(x.size());
   const float factor = 1 / std::sqrt(mean + eps);
-  for (size_t i = 0; i < x.size(); i++) out[i] = x[i] * factor * (weight.empty() ? 1.0f : weight[i]);
+  weigh(x, factor, weight, out);
 }
 
 void layer_norm(std::span<const float> x, std::span<const float> weight, std::span<const float> bias, float eps, std::span<float> out) {
@@ -26,7 +26,7 @@ void layer_norm(std::span<const float> x, std::span<const float> weight, std::sp
 
 void l2_norm(std::span<const float> x, float eps, std::span<float> out) {
   const float factor = 1 / std::sqrt(dot(x.data(), x.data(), x.size()) + eps);
-  for (size_t i = 0; i < x.size(); i++) out[i] = x[i] * factor;
+  weigh(x, factor, {}, out);
 }
 
 void softmax(std::span<float> x) {
@@ -43,26 +43,5 @@ float gelu(float x) { return 0.5f * x * (1 + std::erf(x * 0.70710678f)); }
 float gelu_tanh(float x) { return 0.5f * x * (1 + std::tanh(0.79788456f * (x + 0.044715f * x * x * x))); }
 float gelu_quick(float x) { return x * sigmoid(1.702f * x); }
 float softplus(float x) { return x > 20 ? x : std::log1p(std::exp(x)); }
-
-void add(std::span<float> x, std::span<const float> y) {
-  for (size_t i = 0; i < x.size(); i++) x[i] += y[i];
-}
-void add_scaled(std::span<float> x, std::span<const float> y, float s) {
-  for (size_t i = 0; i < x.size(); i++) x[i] += s * y[i];
-}
-void scale(std::span<float> x, float s) {
-  for (float& v : x) v *= s;
-}
-
-void rotate(std::span<float> x, std::span<const float> cosines, std::span<const float> sines, bool interleaved) {
-  const size_t n = cosines.size();
-  for (size_t i = 0; i < n; i++) {
-    float& a = interleaved ? x[2 * i] : x[i];
-    float& b = interleaved ? x[2 * i + 1] : x[i + n];
-    const float first = a * cosines[i] - b * sines[i];
-    b = b * cosines[i] + a * sines[i];
-    a = first;
-  }
-}
 
 }  // namespace moiety

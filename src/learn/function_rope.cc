@@ -17,9 +17,8 @@ at::Tensor turned(const at::Tensor& x, const at::Tensor& cosines, const at::Tens
   pass.workers.run(from.rows, 32, [&](size_t begin, size_t end, size_t) {
     for (size_t r = begin; r < end; r++) {
       const size_t position = r % static_cast<size_t>(length);
-      std::copy_n(from[r], from.cols, to[r]);
-      for (size_t h = 0; h < from.cols; h += size)
-        rotate({to[r] + h, size}, {cosines.data_ptr<float>() + position * half, half}, {sines.data_ptr<float>() + position * half, half}, false);
+      const std::span c(cosines.data_ptr<float>() + position * half, half), s(sines.data_ptr<float>() + position * half, half);
+      for (size_t h = 0; h < from.cols; h += size) rotate({from[r] + h, size}, c, s, false, to[r] + h);
     }
   });
   return out;

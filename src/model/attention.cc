@@ -15,7 +15,7 @@ void rotate_row(const Step& step, const Block& block, size_t row, std::span<floa
   const size_t rope = static_cast<size_t>(block.config->rope);
   const Rope& r = step.model.config.ropes[rope];
   const std::span<const float> table(step.rotations[rope].data() + row * r.size, r.size);
-  rotate(x, table.first(r.size / 2), table.last(r.size / 2), r.interleaved);
+  rotate(x, table.first(r.size / 2), table.last(r.size / 2), r.interleaved, x.data());
 }
 
 void extend_caches(Step& step, const Block& block, size_t key_width, size_t value_width) {

@@ -64,33 +64,47 @@ TEST_F(Ops, Activations) {
 }
 
 TEST_F(Ops, SumsOfRows) {
-  const auto x = normal(37), y = normal(37);
-  auto sum = x, scaled = x, product = x;
-  add(sum, y);
-  add_scaled(scaled, y, -0.25f);
-  scale(product, 3.0f);
-  for (size_t i = 0; i < x.size(); i++) {
-    EXPECT_EQ(sum[i], x[i] + y[i]);
-    EXPECT_EQ(scaled[i], x[i] + -0.25f * y[i]);
-    EXPECT_EQ(product[i], x[i] * 3.0f);
-  }
+  on_every_isa([&] {
+    for (size_t n : {0, 1, 7, 16, 37, 96}) {
+      const auto x = normal(n), y = normal(n);
+      auto sum = x, scaled = x, product = x, weighed = x;
+      add(sum, y);
+      add_scaled(scaled, y, -0.25f);
+      scale(product, 3.0f);
+      weigh(weighed, 3.0f, y, weighed);
+      for (size_t i = 0; i < n; i++) {
+        EXPECT_EQ(sum[i], x[i] + y[i]);
+        EXPECT_EQ(scaled[i], x[i] + -0.25f * y[i]);
+        EXPECT_EQ(product[i], x[i] * 3.0f);
+        EXPECT_EQ(weighed[i], x[i] * 3.0f * y[i]);
+      }
+    }
+  });
 }
 
 TEST_F(Ops, RotationTurnsPairsAndLeavesTheRest) {
-  const size_t n = 5;
-  const auto x = normal(13), angles = normal(n);
-  std::vector<float> cosines(n), sines(n);
-  for (size_t i = 0; i < n; i++) cosines[i] = std::cos(angles[i]), sines[i] = std::sin(angles[i]);
-  for (bool interleaved : {false, true}) {
-    auto turned = x;
-    rotate(turned, cosines, sines, interleaved);
-    for (size_t i = 0; i < n; i++) {
-      const size_t a = interleaved ? 2 * i : i, b = interleaved ? 2 * i + 1 : i + n;
-      EXPECT_EQ(turned[a], x[a] * cosines[i] - x[b] * sines[i]);
-      EXPECT_EQ(turned[b], x[b] * cosines[i] + x[a] * sines[i]);
-    }
-    for (size_t i = 2 * n; i < x.size(); i++) EXPECT_EQ(turned[i], x[i]);
-  }
+  on_every_isa([&] {
+    for (size_t n : {1, 5, 16, 37, 64})
+      for (bool interleaved : {false, true}) {
+        const auto x = normal(2 * n + 3), angles = normal(n);
+        std::vector<float> cosines(n), sines(n);
+        for (size_t i = 0; i < n; i++) cosines[i] = std::cos(angles[i]), sines[i] = std::sin(angles[i]);
+        auto turned = x, elsewhere = std::vector<float>(x.size(), 7);
+        rotate(turned, cosines, sines, interleaved, turned.data());
+        rotate(x, cosines, sines, interleaved, elsewhere.data());
+        for (size_t i = 0; i < n; i++) {
+          const size_t a = interleaved ? 2 * i : i, b = interleaved ? 2 * i + 1 : i + n;
+          EXPECT_EQ(turned[a], x[a] * cosines[i] - x[b] * sines[i]);
+          EXPECT_EQ(turned[b], x[b] * cosines[i] + x[a] * sines[i]);
+          EXPECT_EQ(elsewhere[a], turned[a]);
+          EXPECT_EQ(elsewhere[b], turned[b]);
+        }
+        for (size_t i = 2 * n; i < x.size(); i++) {
+          EXPECT_EQ(turned[i], x[i]);
+          EXPECT_EQ(elsewhere[i], 7);
+        }
+      }
+  });
 }
 
 }  // namespace
