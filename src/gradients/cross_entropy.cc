@@ -8,7 +8,8 @@
 namespace moiety {
 namespace {
 
-constexpr size_t chunk_rows = 512;
+// Rows whose logits are at hand at a time: the more, the fewer passes over the head's gradient, of which logits of a large vocabulary take more memory.
+size_t chunk_rows(size_t vocabulary) { return std::clamp<size_t>((size_t{8} << 20) / vocabulary, 512, 1024); }
 
 struct Chunk {
   size_t first, rows;
@@ -39,9 +40,9 @@ void each_loss(const Chunk& c, const HeadLoss& loss, size_t vocabulary, float* n
 
 void head_cross_entropy(const HeadLoss& loss, ConstRows x, const float* head, size_t vocabulary, float* nll, float* log_sums, Rows dx, float* d_head,
                         bool add, GradientRoom& room, Workers& workers) {
-  float* logits = at_least(room.outputs, std::min(chunk_rows, x.rows) * vocabulary);
-  for (size_t first = 0; first < x.rows; first += chunk_rows) {
-    const Chunk c{first, std::min(chunk_rows, x.rows - first), logits};
+  float* logits = at_least(room.outputs, std::min(chunk_rows(vocabulary), x.rows) * vocabulary);
+  for (size_t first = 0; first < x.rows; first += chunk_rows(vocabulary)) {
+    const Chunk c{first, std::min(chunk_rows(vocabulary), x.rows - first), logits};
     chunk_logits(c, loss.precision, x, head, vocabulary, room, workers);
     // d logits = scale ((1 + 2 z_loss log_sum) p - [target])
     each_loss(c, loss, vocabulary, nll, log_sums, workers, [&](size_t row, float* z) {
@@ -59,9 +60,9 @@ void head_cross_entropy(const HeadLoss& loss, ConstRows x, const float* head, si
 }
 
 void head_losses(const HeadLoss& loss, ConstRows x, const float* head, size_t vocabulary, float* nll, float* log_sums, GradientRoom& room, Workers& workers) {
-  float* logits = at_least(room.outputs, std::min(chunk_rows, x.rows) * vocabulary);
-  for (size_t first = 0; first < x.rows; first += chunk_rows) {
-    const Chunk c{first, std::min(chunk_rows, x.rows - first), logits};
+  float* logits = at_least(room.outputs, std::min(chunk_rows(vocabulary), x.rows) * vocabulary);
+  for (size_t first = 0; first < x.rows; first += chunk_rows(vocabulary)) {
+    const Chunk c{first, std::min(chunk_rows(vocabulary), x.rows - first), logits};
     chunk_logits(c, loss.precision, x, head, vocabulary, room, workers);
     each_loss(c, loss, vocabulary, nll, log_sums, workers, [&](size_t row, float* z) { return loss.targets[row] < 0 ? 0.0f : log_sum_exp(z, vocabulary, 1); });
   }

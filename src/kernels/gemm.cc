@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t depth_block = 256;   // words of k that a tile sums in registers before it meets C
 constexpr size_t row_block = 96;      // rows of A that meet a panel of B while it lies in the first cache
-constexpr size_t task_rows = 528, task_words = 65536;  // the most that one thread takes at a time: rows of C, and words of B that it packs
+constexpr size_t task_rows = 1056, task_words = 65536;  // the most that one thread takes at a time: rows of C, and words of B that it packs
 
 const GemmKernel& kernel(Precision precision) {
   const bool rounded = precision == Precision::bf16;
