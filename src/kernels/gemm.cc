@@ -124,23 +124,32 @@ size_t piece(size_t count, size_t most, size_t tile) {
   return std::max<size_t>(1, ((count + pieces - 1) / pieces + tile - 1) / tile * tile);
 }
 
-// Appends p in parts. The fewer there are, the less often an operand is packed; each halving doubles their number, along the side whose
-// operand then costs less to pack again.
-void cut(const Gemm& p, size_t halvings, std::vector<Gemm>& parts) {
+struct Extent {
+  size_t rows, columns;
+};
+
+// Of the parts that one thread takes at a time: the fewer there are, the less often an operand is packed. Each halving doubles their number,
+// along the side whose operand then costs less to pack again.
+Extent part_extent(const Gemm& p, size_t halvings) {
   const GemmKernel& tiles = kernel(p.precision);
   const size_t words = std::clamp<size_t>((p.k + tiles.numbers - 1) / tiles.numbers, 1, depth_block);
   const bool packs_a = p.a.column != 1 || tiles.copy_in_rows;
-  size_t rows = piece(p.m, task_rows, tiles.rows), columns = piece(p.n, task_words / words, tiles.columns);
+  Extent out{piece(p.m, task_rows, tiles.rows), piece(p.n, task_words / words, tiles.columns)};
   for (; halvings; halvings--)
-    if (packs_a && rows > columns) rows = piece(rows, (rows + 1) / 2, tiles.rows);
-    else columns = piece(columns, (columns + 1) / 2, tiles.columns);
-  for (size_t column = 0; column < p.n; column += columns)
-    for (size_t row = 0; row < p.m; row += rows) parts.push_back(part(p, row, rows, column, columns));
+    if (packs_a && out.rows > out.columns) out.rows = piece(out.rows, (out.rows + 1) / 2, tiles.rows);
+    else out.columns = piece(out.columns, (out.columns + 1) / 2, tiles.columns);
+  return out;
 }
 
-}  // namespace
+// f(part of p) for all parts.
+template <class Function>
+void each_part(const Gemm& p, size_t halvings, Function f) {
+  const Extent extent = part_extent(p, halvings);
+  for (size_t column = 0; column < p.n; column += extent.columns)
+    for (size_t row = 0; row < p.m; row += extent.rows) f(part(p, row, extent.rows, column, extent.columns));
+}
 
-void gemm_alone(const Gemm& p, GemmRoom& room) {
+void multiply_part(const Gemm& p, GemmRoom& room) {
   assert(p.a.row == 1 || p.a.column == 1);
   assert(p.b.row == 1 || p.b.column == 1);
   const GemmKernel& tiles = kernel(p.precision);
@@ -158,18 +167,24 @@ void gemm_alone(const Gemm& p, GemmRoom& room) {
   }
 }
 
+}  // namespace
+
+void gemm_alone(const Gemm& p, GemmRoom& room) {
+  each_part(p, 0, [&](const Gemm& some) { multiply_part(some, room); });
+}
+
 void gemm(std::span<const Gemm> products, std::vector<GemmRoom>& rooms, Workers& workers) {
   if (rooms.size() < workers.size()) rooms.resize(workers.size());
   // Enough parts, and the largest ones first, so that no thread waits long for the last one.
   std::vector<Gemm> work;
   for (size_t halvings = 0; halvings < 3; halvings++) {
     work.clear();
-    for (const Gemm& p : products) cut(p, halvings, work);
+    for (const Gemm& p : products) each_part(p, halvings, [&](const Gemm& some) { work.push_back(some); });
     if (workers.size() == 1 || work.size() >= 8 * workers.size()) break;
   }
   std::ranges::stable_sort(work, std::greater(), [](const Gemm& p) { return p.m * p.n * p.k; });
   workers.run(work.size(), 1, [&](size_t begin, size_t end, size_t worker) {
-    for (size_t i = begin; i < end; i++) gemm_alone(work[i], rooms[worker]);
+    for (size_t i = begin; i < end; i++) multiply_part(work[i], rooms[worker]);
   });
 }
 
