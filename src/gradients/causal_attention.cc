@@ -50,8 +50,7 @@ void probabilities(const Block& b, size_t i, float* x, Function f) {
 }  // namespace
 
 void causal_attention(const CausalShape& shape, ConstRows q, ConstRows k, ConstRows v, Rows out, float* log_sums, GradientRoom& room, Workers& workers) {
-  room.products.resize(std::max(room.products.size(), workers.size()));
-  room.threads.resize(std::max(room.threads.size(), workers.size()));
+  room.grow_to(workers.size());
   const size_t blocks = (shape.length + block_rows - 1) / block_rows;
   workers.run(shape.sequences * shape.heads * blocks, 1, [&](size_t begin, size_t end, size_t worker) {
     for (size_t task = begin; task < end; task++) {
@@ -72,8 +71,7 @@ void causal_attention(const CausalShape& shape, ConstRows q, ConstRows k, ConstR
 
 void causal_attention_gradient(const CausalShape& shape, ConstRows q, ConstRows k, ConstRows v, ConstRows out, const float* log_sums, ConstRows d_out,
                                const AttentionGradients& gradients, GradientRoom& room, Workers& workers) {
-  room.products.resize(std::max(room.products.size(), workers.size()));
-  room.threads.resize(std::max(room.threads.size(), workers.size()));
+  room.grow_to(workers.size());
   const size_t group = shape.heads / shape.kv_heads;
   const auto one = [&](const Block& b, size_t worker) {
     GemmRoom& products = room.products[worker];

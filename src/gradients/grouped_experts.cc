@@ -76,8 +76,7 @@ void grouped_experts(const ExpertSlots& slots, const ExpertWeights& w, ConstRows
   float* outputs = at_least(room.outputs, slots.slots() * d);  // [slots, d]
   const std::vector<float> weight_of = by_slot(slots, weight);
   const std::vector<Share> all = shares(slots, workers.size());
-  room.products.resize(std::max(room.products.size(), workers.size()));
-  room.threads.resize(std::max(room.threads.size(), workers.size()));
+  room.grow_to(workers.size());
   workers.run(all.size(), 1, [&](size_t begin, size_t end, size_t worker) {
     for (size_t i = begin; i < end; i++) {
       const auto [e, first, rows] = all[i];
@@ -103,8 +102,7 @@ void grouped_experts_gradient(const ExpertSlots& slots, const ExpertWeights& w, 
   const std::vector<float> weight_of = by_slot(slots, weight);
   std::vector<float> d_weight_of(count);
   const std::vector<Share> all = shares(slots, workers.size());
-  room.products.resize(std::max(room.products.size(), workers.size()));
-  room.threads.resize(std::max(room.threads.size(), workers.size()));
+  room.grow_to(workers.size());
   workers.run(all.size(), 1, [&](size_t begin, size_t end, size_t worker) {
     for (size_t i = begin; i < end; i++) {
       const auto [e, first, rows] = all[i];

@@ -20,6 +20,11 @@ struct GradientRoom {
   std::vector<GemmRoom> products;  // one for each thread
   std::vector<Floats> threads;     // one for each thread
   Floats inputs, hidden, outputs, partial;
+
+  void grow_to(size_t count) {
+    if (products.size() < count) products.resize(count);
+    if (threads.size() < count) threads.resize(count);
+  }
 };
 
 }  // namespace moiety
