@@ -7,8 +7,8 @@
 #include <cmath>
 
 #include "gradients/adamw.h"
-#include "kernels/vectors-inl.h"
 #include "kernels/matmul.h"
+#include "kernels/vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace moiety {

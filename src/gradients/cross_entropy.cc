@@ -8,13 +8,19 @@
 namespace moiety {
 namespace {
 
-// Rows whose logits are at hand at a time: the more, the fewer passes over the head's gradient, of which logits of a large vocabulary take more memory.
-size_t chunk_rows(size_t vocabulary) { return std::clamp<size_t>((size_t{8} << 20) / vocabulary, 512, 1024); }
-
 struct Chunk {
   size_t first, rows;
   float* logits;  // [rows, vocabulary]
 };
+
+// f(each chunk of the rows, in order). Larger chunks mean fewer passes over the head's gradient, but hold more logits: those of a large vocabulary
+// go in smaller ones.
+template <class Function>
+void each_chunk(size_t rows, size_t vocabulary, GradientRoom& room, Function f) {
+  const size_t most = std::min(std::clamp<size_t>((size_t{8} << 20) / vocabulary, 512, 1024), rows);
+  float* logits = at_least(room.outputs, most * vocabulary);
+  for (size_t first = 0; first < rows; first += most) f(Chunk{first, std::min(most, rows - first), logits});
+}
 
 void chunk_logits(const Chunk& c, Precision precision, ConstRows x, const float* head, size_t vocabulary, GradientRoom& room, Workers& workers) {
   const Gemm product{in_rows(x[c.first], x.stride), transposed(head, x.cols), c.logits, vocabulary, c.rows, vocabulary, x.cols, false, precision};
@@ -40,9 +46,7 @@ void each_loss(const Chunk& c, const HeadLoss& loss, size_t vocabulary, float* n
 
 void head_cross_entropy(const HeadLoss& loss, ConstRows x, const float* head, size_t vocabulary, float* nll, float* log_sums, Rows dx, float* d_head,
                         bool add, GradientRoom& room, Workers& workers) {
-  float* logits = at_least(room.outputs, std::min(chunk_rows(vocabulary), x.rows) * vocabulary);
-  for (size_t first = 0; first < x.rows; first += chunk_rows(vocabulary)) {
-    const Chunk c{first, std::min(chunk_rows(vocabulary), x.rows - first), logits};
+  each_chunk(x.rows, vocabulary, room, [&](const Chunk& c) {
     chunk_logits(c, loss.precision, x, head, vocabulary, room, workers);
     // d logits = scale ((1 + 2 z_loss log_sum) p - [target])
     each_loss(c, loss, vocabulary, nll, log_sums, workers, [&](size_t row, float* z) {
@@ -53,19 +57,17 @@ void head_cross_entropy(const HeadLoss& loss, ConstRows x, const float* head, si
       z[target] -= loss.scale;
       return sum.log();
     });
-    const Gemm products[] = {{in_rows(logits, vocabulary), in_rows(head, x.cols), dx[first], dx.stride, c.rows, x.cols, vocabulary, false, loss.precision},
-                             {transposed(logits, vocabulary), in_rows(x[first], x.stride), d_head, x.cols, vocabulary, x.cols, c.rows, add || first > 0, loss.precision}};
+    const Gemm products[] = {{in_rows(c.logits, vocabulary), in_rows(head, x.cols), dx[c.first], dx.stride, c.rows, x.cols, vocabulary, false, loss.precision},
+                             {transposed(c.logits, vocabulary), in_rows(x[c.first], x.stride), d_head, x.cols, vocabulary, x.cols, c.rows, add || c.first > 0, loss.precision}};
     gemm(products, room.products, workers);
-  }
+  });
 }
 
 void head_losses(const HeadLoss& loss, ConstRows x, const float* head, size_t vocabulary, float* nll, float* log_sums, GradientRoom& room, Workers& workers) {
-  float* logits = at_least(room.outputs, std::min(chunk_rows(vocabulary), x.rows) * vocabulary);
-  for (size_t first = 0; first < x.rows; first += chunk_rows(vocabulary)) {
-    const Chunk c{first, std::min(chunk_rows(vocabulary), x.rows - first), logits};
+  each_chunk(x.rows, vocabulary, room, [&](const Chunk& c) {
     chunk_logits(c, loss.precision, x, head, vocabulary, room, workers);
     each_loss(c, loss, vocabulary, nll, log_sums, workers, [&](size_t row, float* z) { return loss.targets[row] < 0 ? 0.0f : log_sum_exp(z, vocabulary, 1); });
-  }
+  });
 }
 
 }  // namespace moiety

@@ -4,12 +4,10 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "gradients/rms_norm.h"
-#include "kernels/vectors-inl.h"
-#include "kernels/matmul.h"
 #include "kernels/ops.h"
+#include "kernels/vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace moiety {
@@ -44,10 +42,7 @@ constexpr size_t piece = 256;
 
 void rms_norm(ConstRows x, const float* weight, float eps, Rows y, float* factors, Workers& workers) {
   workers.run(x.rows, 32, [&](size_t begin, size_t end, size_t) {
-    for (size_t r = begin; r < end; r++) {
-      factors[r] = 1 / std::sqrt(dot(x[r], x[r], x.cols) / static_cast<float>(x.cols) + eps);
-      weigh({x[r], x.cols}, factors[r], {weight, x.cols}, {y[r], x.cols});
-    }
+    for (size_t r = begin; r < end; r++) factors[r] = rms_norm({x[r], x.cols}, {weight, x.cols}, eps, {y[r], x.cols});
   });
 }
 

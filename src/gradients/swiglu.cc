@@ -2,7 +2,6 @@
 #define HWY_TARGET_INCLUDE "gradients/swiglu.cc"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
-#include <hwy/contrib/math/math-inl.h>
 
 #include "gradients/swiglu.h"
 #include "kernels/vectors-inl.h"
@@ -10,11 +9,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace moiety {
 namespace HWY_NAMESPACE {
-
-// 1 / (1 + exp(-x)); far below, exp(-x) stays finite.
-HWY_ATTR HWY_INLINE Vector sigmoid_of(Vector x) {
-  return hn::Div(all(1), hn::Add(all(1), hn::Exp(Tag(), hn::Min(hn::Neg(x), all(88)))));
-}
 
 HWY_ATTR void forward_kernel(const float* gate, const float* up, size_t n, float weight, float* hidden) {
   for (size_t i = 0; i < n; i += hn::Lanes(Tag())) {

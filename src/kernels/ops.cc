@@ -7,10 +7,11 @@
 
 namespace moiety {
 
-void rms_norm(std::span<const float> x, std::span<const float> weight, float eps, std::span<float> out) {
+float rms_norm(std::span<const float> x, std::span<const float> weight, float eps, std::span<float> out) {
   const float mean = dot(x.data(), x.data(), x.size()) / static_cast<float>(x.size());
   const float factor = 1 / std::sqrt(mean + eps);
   weigh(x, factor, weight, out);
+  return factor;
 }
 
 void layer_norm(std::span<const float> x, std::span<const float> weight, std::span<const float> bias, float eps, std::span<float> out) {

@@ -6,8 +6,8 @@
 namespace moiety {
 
 // out may be the same span as x. An empty weight (or bias) is left out.
-// x / sqrt(mean(x^2) + eps) * weight
-void rms_norm(std::span<const float> x, std::span<const float> weight, float eps, std::span<float> out);
+// x * factor * weight with factor = 1 / sqrt(mean(x^2) + eps), which is returned.
+float rms_norm(std::span<const float> x, std::span<const float> weight, float eps, std::span<float> out);
 // (x - mean) / sqrt(variance + eps) * weight + bias
 void layer_norm(std::span<const float> x, std::span<const float> weight, std::span<const float> bias, float eps, std::span<float> out);
 // x / sqrt(sum(x^2) + eps)

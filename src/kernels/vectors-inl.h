@@ -1,5 +1,6 @@
 // Vectors of a row, the last of which may be short. Included once for every instruction set (Highway's foreach_target).
 #include <hwy/highway.h>
+#include <hwy/contrib/math/math-inl.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -38,6 +39,10 @@ HWY_ATTR HWY_INLINE void store(Vector v, float* x, size_t count) {
 }
 
 HWY_ATTR HWY_INLINE Vector all(float x) { return hn::Set(Tag(), x); }
+// 1 / (1 + exp(-x)); far below, exp(-x) stays finite, since Exp's argument is kept where it is right.
+HWY_ATTR HWY_INLINE Vector sigmoid_of(Vector x) {
+  return hn::Div(all(1), hn::Add(all(1), hn::Exp(Tag(), hn::Min(hn::Neg(x), all(88)))));
+}
 HWY_ATTR HWY_INLINE float sum_of(Vector x) { return hn::GetLane(hn::SumOfLanes(Tag(), x)); }
 
 }  // namespace HWY_NAMESPACE

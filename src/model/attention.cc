@@ -60,15 +60,10 @@ std::pair<size_t, size_t> visible(const BlockConfig& b, uint32_t position) {
 namespace {
 
 void norm_heads(const AttentionConfig& a, float epsilon, const NormWeights& norm, std::span<float> x) {
-  if (a.qk_norm == QkNorm::whole) return rms_norm(x, norm.weight, epsilon, x);
-  for (size_t at = 0; at < x.size(); at += a.key_size) {
-    const std::span<float> head = x.subspan(at, a.key_size);
-    if (a.qk_norm == QkNorm::l2) {
-      const float mean = dot(head.data(), head.data(), head.size()) / static_cast<float>(head.size());
-      scale(head, 1 / std::sqrt(mean + epsilon));
-    } else {
-      rms_norm(head, norm.weight, epsilon, head);
-    }
+  const size_t size = a.qk_norm == QkNorm::whole ? x.size() : a.key_size;
+  for (size_t at = 0; at < x.size(); at += size) {
+    const std::span<float> part = x.subspan(at, size);
+    rms_norm(part, a.qk_norm == QkNorm::l2 ? std::span<const float>() : norm.weight, epsilon, part);
   }
 }
 
