@@ -8,7 +8,7 @@
 namespace moiety {
 namespace {
 
-constexpr uint32_t max_width = 1u << 20, max_experts = 1u << 20, max_vocab = 1u << 24;
+constexpr uint32_t max_width = 1u << 20, max_head = 65536, max_experts = 1u << 20, max_vocab = 1u << 24;
 
 void check_range(const std::string& origin, const char* what, uint64_t value, uint64_t low, uint64_t high) {
   if (value < low || value > high) throw Error("{}: {} is {}; it must lie between {} and {}", origin, what, value, low, high);
@@ -46,6 +46,7 @@ void check_numbers(const Config& c, const std::string& origin) {
 // A rope is sane if every frequency that comes out of it is a number: that covers a factor, a length or a range of zero, and a
 // theta that some formula takes the logarithm of.
 void check_rope(const Rope& rope, const std::string& origin) {
+  check_range(origin, "the number of rotating numbers of a head", rope.size, 0, max_head);
   if (rope.size % 2 != 0) throw Error("{}: {} rotating numbers, which are not pairs", origin, rope.size);
   check_number(origin, "rope theta", rope.theta, 1e-3, 1e30);
   check_number(origin, "the factor of the rope scaling", rope.factor, 1e-9, 1e9);
@@ -88,8 +89,8 @@ void check_config(const Config& c, const std::string& origin) {
   check_range(origin, "the trained context", c.context, 1, 1u << 30);
   check_range(origin, "the number of heads", c.heads, 1, 65536);
   check_range(origin, "the number of key heads", c.kv_heads, 1, c.heads);
-  check_range(origin, "the size of a head", c.key_size, 1, 65536);
-  check_range(origin, "the size of a head's values", c.value_size, 1, 65536);
+  check_range(origin, "the size of a head", c.key_size, 1, max_head);
+  check_range(origin, "the size of a head's values", c.value_size, 1, max_head);
   check_range(origin, "the rank of latent queries", c.q_rank, 0, max_width);
   check_range(origin, "the rank of latent keys", c.kv_rank, 0, max_width);
   if (c.heads % c.kv_heads != 0) throw Error("{}: {} heads do not divide among {} key heads", origin, c.heads, c.kv_heads);
@@ -102,8 +103,8 @@ void check_config(const Config& c, const std::string& origin) {
     if (b.mixer == Mixer::gated_delta || b.mixer == Mixer::kimi_delta) {
       check_range(origin, "the number of delta key heads", c.delta_key_heads, 1, 65536);
       check_range(origin, "the number of delta value heads", c.delta_value_heads, 1, 65536);
-      check_range(origin, "the size of a delta key head", c.delta_key_size, 1, 65536);
-      check_range(origin, "the size of a delta value head", c.delta_value_size, 1, 65536);
+      check_range(origin, "the size of a delta key head", c.delta_key_size, 1, max_head);
+      check_range(origin, "the size of a delta value head", c.delta_value_size, 1, max_head);
       if (c.delta_value_heads % c.delta_key_heads != 0)
         throw Error("{}: {} delta value heads do not divide among {} key heads", origin, c.delta_value_heads, c.delta_key_heads);
     }

@@ -61,7 +61,7 @@ def set_key(model, **keys):
     ("rms_norm_eps", 1e300), ("rms_norm_eps", "x"), ("rope_theta", 0), ("rope_theta", -1), ("rope_scaling", {"type": "yarn", "factor": 0}),
     ("rope_scaling", {"type": "linear", "factor": 1e300}), ("rope_scaling", {"type": "yarn", "factor": 4, "beta_fast": -1}), ("rope_scaling", 5),
     ("rope_scaling", {"type": "unheard"}), ("rope_parameters", {"rope_theta": 0}), ("hidden_act", "unheard"), ("model_type", "unheard"), ("model_type", None),
-    ("tie_word_embeddings", "x"), ("text_config", 5),
+    ("tie_word_embeddings", "x"), ("text_config", 5), ("rotary_dim", 2**31 - 2),
 ])
 @pytest.mark.parametrize("verb", ["logits", "convert"])
 def test_absurd_configurations(moiety, model, verb, key, value):
