@@ -17,6 +17,7 @@ constexpr size_t task_rows = 1056, task_words = 65536;  // the most that one thr
 const GemmKernel& kernel(Precision precision) {
   const bool rounded = precision == Precision::bf16;
   switch (current_isa()) {
+    case Isa::amx: return rounded ? gemm_kernel_amx : gemm_kernel_avx512;
     case Isa::avx512bf16: return rounded ? gemm_kernel_avx512bf16 : gemm_kernel_avx512;
     case Isa::avx512vnni:
     case Isa::avx512: return rounded ? gemm_rounded_kernel_avx512 : gemm_kernel_avx512;

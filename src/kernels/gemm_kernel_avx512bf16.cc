@@ -1,7 +1,6 @@
 // Compiled with -mavx512f and its kin and -mavx512bf16. A lane multiplies two neighbours along k in bf16 at once, which its instruction adds one
 // after the other; numbers too small for a normal float count as zero, in and out.
-#include "kernels/gemm_kernel-inl.h"
-#include "kernels/gemm_transpose-inl.h"
+#include "kernels/gemm_pairs-inl.h"
 #include "kernels/gemm_vector_avx512-inl.h"
 
 namespace moiety {
@@ -14,61 +13,10 @@ struct Avx512Bf16 : Avx512 {
   static Vector fused(Vector x, Vector y, Vector z) { return _mm512_dpbf16_ps(z, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(y)); }
 };
 
-size_t words(size_t depth) { return (depth + 1) / 2; }
-
-__mmask16 first(size_t count) { return static_cast<__mmask16>((1u << (count < lanes ? count : lanes)) - 1); }
-
-// x[0, lanes) in the lower halves of words, y[0, lanes) in the upper ones.
-__m512i pairs(__m512 x, __m512 y) {
-  const __m512i both = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(y, x));
-  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  return _mm512_permutexvar_epi16(order, both);
-}
-
-template <size_t n>
-void pair_tiles(const float* x, size_t x_step, size_t depth, size_t tiles, float* out) {
-  const size_t deep = words(depth);
-  for (size_t d = 0; d < deep; d++, x += 2 * x_step)
-    for (size_t t = 0; t < tiles; t++)
-      for (size_t j = 0; j < n; j += lanes) {
-        const __mmask16 there = first(n - j);
-        const float* at = x + t * n + j;
-        prefetch<1>(at + rows_ahead * x_step), prefetch<1>(at + (rows_ahead + 1) * x_step);
-        const __m512 next = 2 * d + 1 < depth ? _mm512_maskz_loadu_ps(there, at + x_step) : _mm512_setzero_ps();
-        _mm512_mask_storeu_epi32(out + (t * deep + d) * n + j, there, pairs(_mm512_maskz_loadu_ps(there, at), next));
-      }
-}
-
-void pair_transpose(const float* w, size_t w_row, size_t depth, float* out) {
-  for (size_t d = 0; d < depth; d += lanes) {
-    const __mmask16 there = first(depth - d);
-    for (size_t j = 0; j < columns; j += 8) {
-      __m256 r[8];  // 8 words of each column
-      for (size_t i = 0; i < 8; i++) r[i] = reinterpret_cast<__m256>(_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(there, w + (j + i) * w_row + d)));
-      if (depth - d >= lanes) {
-        transpose8(r, out + d / 2 * columns + j, columns);
-        continue;
-      }
-      float rest[8 * 8];
-      transpose8(r, rest, 8);
-      for (size_t i = 0; i < words(depth - d); i++) __builtin_memcpy(out + (d / 2 + i) * columns + j, rest + i * 8, 8 * sizeof(float));
-    }
-  }
-}
-
-void pair_rows(const float* a, size_t a_row, size_t depth, size_t count, float* out) {
-  for (size_t i = 0; i < count; i++, a += a_row, out += words(depth))
-    for (size_t d = 0; d < depth; d += 2 * lanes) {
-      const size_t rest = depth - d;
-      const __m512 x = _mm512_maskz_loadu_ps(first(rest), a + d), y = rest > lanes ? _mm512_maskz_loadu_ps(first(rest - lanes), a + d + lanes) : _mm512_setzero_ps();
-      _mm512_mask_storeu_epi32(out + d / 2, first(words(rest)), reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(y, x)));
-    }
-}
-
 template <size_t... row>
 constexpr GemmKernel pair_kernel(std::index_sequence<row...>) {
   return {2, rows, columns, {tile<Avx512Bf16, row + 1, columns / lanes, false, rows>...}, {tile<Avx512Bf16, row + 1, columns / lanes, true, rows>...},
-          pair_tiles<columns>, pair_tiles<rows>, pair_transpose, pair_rows};
+          pair_tiles<columns>, pair_tiles<rows>, pair_transpose<columns>, pair_rows};
 }
 
 }  // namespace

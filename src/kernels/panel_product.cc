@@ -10,6 +10,7 @@ namespace {
 
 const PanelKernels& kernels_of(Isa isa) {
   switch (isa) {
+    case Isa::amx:
     case Isa::avx512bf16:
     case Isa::avx512vnni: return panel_kernels_avx512vnni;
     case Isa::avx512: return panel_kernels_avx512;
