@@ -1,17 +1,28 @@
 #include "apps/line_reader.h"
 
 #include <histedit.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <clocale>
 #include <cstdio>
 #include <cwchar>
-#include <iostream>
 
 #include "base/interrupt.h"
 
 namespace moiety {
+
+namespace {
+
+// The next byte of standard input: 1; at its end 0; where reading fails, or Ctrl-C ends the wait, -1.
+ssize_t read_byte(char* byte) {
+  pollfd input{0, POLLIN, 0};  // a read goes on after a signal, this does not
+  if (::poll(&input, 1, -1) < 0) return -1;
+  return ::read(0, byte, 1);
+}
+
+}  // namespace
 
 LineReader::LineReader() {
   if (!isatty(0)) return;
@@ -50,7 +61,7 @@ int LineReader::next_key(EditLine*, wchar_t* key) {
   std::mbstate_t state{};
   for (;;) {
     char byte;
-    const ssize_t count = ::read(0, &byte, 1);
+    const ssize_t count = read_byte(&byte);
     if (count < 0 && errno == EINTR) {
       if (!moiety::interrupted()) continue;
       clear_interrupt();
@@ -82,8 +93,13 @@ unsigned char LineReader::on_interrupt(EditLine* edit, int) {
 std::optional<std::string> LineReader::read_line() {
   std::string line;
   if (!edit_) {
-    if (!std::getline(std::cin, line)) return {};
-    return line;
+    for (char byte;;) {
+      const ssize_t count = read_byte(&byte);
+      if (count < 0 && errno == EINTR && !moiety::interrupted()) continue;
+      if (count <= 0 && (count < 0 || line.empty())) return {};
+      if (count == 0 || byte == '\n') return line;
+      line += byte;
+    }
   }
   int count = 0;
   const char* text = el_gets(edit_, &count);

@@ -40,6 +40,7 @@ void end_on(int signal) {
 void catch_interrupts() {
   struct sigaction action {};
   action.sa_handler = on_interrupt;
+  action.sa_flags = SA_RESTART;  // a write to a terminal that is slow to read loses nothing
   sigaction(SIGINT, &action, nullptr);
   for (int signal : {SIGTERM, SIGHUP}) end_on(signal);
   std::signal(SIGXFSZ, SIG_IGN);  // a file that grows past the limit is a failed write, which says so

@@ -240,6 +240,23 @@ def test_a_conversation_on_a_terminal(moiety, chatty):
     assert t.status() == 130
 
 
+def test_ctrl_c_while_the_terminal_takes_nothing_more(moiety, chatty):
+    t = Terminal(moiety, "run", chatty, "-i", "-t", "1", "-c", "1000000", "--temp", "0", *LETTERS)
+    t.prompt()
+    t.type("hello\r")
+    time.sleep(0.5)
+    t.type("\x13")  # Ctrl-S: a write waits
+    time.sleep(0.5)
+    t.type("\x03")
+    t.wait_for("(interrupted)")
+    t.prompt()
+    t.type("\x03")
+    t.wait_for("Ctrl-C again")
+    t.prompt()
+    t.type("\x03")
+    assert t.status() == 130
+
+
 def test_ctrl_d_ends_a_conversation(moiety, chatty):
     t = Terminal(moiety, "run", chatty, "-i", "-t", "1")
     t.prompt()
