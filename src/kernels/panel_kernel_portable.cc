@@ -88,6 +88,7 @@ struct Portable {
     return rows([&](int i) { return from_f16(static_cast<uint16_t>(byte(p, i) << 7)) * 128; });
   }
   static void store(float* p, const F& x) { std::memcpy(p, x.at, sizeof(x.at)); }
+  template <int>
   static void ask(const std::byte*, size_t) {}
 };
 

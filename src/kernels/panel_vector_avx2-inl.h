@@ -86,9 +86,10 @@ struct Avx2 {
     return times(_mm256_cvtph_ps(_mm_slli_epi16(_mm_cvtepu8_epi16(bytes8(p)), 7)), all(128));
   }
   static void store(float* p, F x) { _mm256_storeu_ps(p, x); }
-  // (Inlined by force: g++ takes a function that only prefetches for one without effect.)
+  // Into the cache of that level. (Inlined by force: g++ takes a function that only prefetches for one without effect.)
+  template <int level>
   [[gnu::always_inline]] static void ask(const std::byte* p, size_t bytes) {
-    for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(p) + i, _MM_HINT_T0);
+    for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(p) + i, level == 1 ? _MM_HINT_T0 : _MM_HINT_T1);
   }
 };
 
