@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "kernels/panel_kernel.h"
+#include "kernels/second_cache.h"
 
 namespace moiety {
 namespace {
@@ -37,7 +38,7 @@ constexpr int8_t fp4_table[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9,
 
 // A panel as it streams by: the lines that come in a while are asked for now, the next panel's at the end of this one. Far enough ahead for a
 // core that reads 40 GB/s from a memory 200 ns away, near enough for a first-level cache of 32 KiB.
-// Where the second-level cache takes more such requests at once than the first (panel_kernel.h), they go there, and from there on shortly before use.
+// Where the second-level cache takes more such requests at once than the first (second_cache.h), they go there, and from there on shortly before use.
 struct Stream {
   static constexpr size_t distance = 8192, near = 1024;
   const std::byte *end, *next;

@@ -35,9 +35,6 @@ struct PanelKernels {
   size_t next_rows(size_t left) const { return left <= tile ? left : left >= 2 * tile ? tile : (left / 2 + 3) / 4 * 4; }
 };
 
-// Intel's cores wait for few lines at once in their first-level cache (12 to 16, and 48 in the second). AMD's were measured to read faster without.
-extern const bool reads_through_second_cache;
-
 extern const PanelKernels panel_kernels_portable, panel_kernels_avx2, panel_kernels_avxvnni, panel_kernels_avx512, panel_kernels_avx512vnni;
 
 }  // namespace moiety

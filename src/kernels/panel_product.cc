@@ -23,8 +23,6 @@ const PanelKernels& kernels_of(Isa isa) {
 
 }  // namespace
 
-const bool reads_through_second_cache = (__builtin_cpu_init(), __builtin_cpu_is("intel"));
-
 const PanelKernels& panel_kernels() { return kernels_of(current_isa()); }
 
 std::vector<const PanelKernels*> available_panel_kernels() {

@@ -2,6 +2,7 @@
 // which it lies in memory, which is read fastest so.
 #pragma once
 #include "kernels/cached_rows.h"
+#include "kernels/second_cache.h"
 
 namespace moiety {
 
@@ -22,7 +23,8 @@ class ReadAhead {
         owed_ += at - row_end_;  // a row's last line may be part of one
         if (!(at = next_row())) break;
       }
-      __builtin_prefetch(at);
+      if (reads_through_second_cache) __builtin_prefetch(at, 0, 2);
+      else __builtin_prefetch(at);
     }
     at_ = at;
   }
