@@ -209,6 +209,15 @@ def test_ctrl_c_ends_with_130_and_whole_files(moiety, tiny, tmp_path):
     assert answer(moiety, tiny, "", "-n", "3", "-c", "2000000", "--session", str(session))["finish_reason"] == "length"
 
 
+def leave(t):
+    t.prompt()
+    t.type("\x03")
+    t.wait_for("Ctrl-C again")
+    t.prompt()
+    t.type("\x03")
+    assert t.status() == 130
+
+
 def test_a_conversation_on_a_terminal(moiety, chatty):
     t = Terminal(moiety, "run", chatty, "-i", "-t", "1", "-c", "1000000", "--temp", "0", *LETTERS)
     t.prompt()
@@ -232,12 +241,7 @@ def test_a_conversation_on_a_terminal(moiety, chatty):
     t.wait_for("/help")
     t.type("\x03")
     t.wait_for("^C")
-    t.prompt()
-    t.type("\x03")
-    t.wait_for("Ctrl-C again")
-    t.prompt()
-    t.type("\x03")
-    assert t.status() == 130
+    leave(t)
 
 
 def test_ctrl_c_while_the_terminal_takes_nothing_more(moiety, chatty):
@@ -249,12 +253,7 @@ def test_ctrl_c_while_the_terminal_takes_nothing_more(moiety, chatty):
     time.sleep(0.5)
     t.type("\x03")
     t.wait_for("(interrupted)")
-    t.prompt()
-    t.type("\x03")
-    t.wait_for("Ctrl-C again")
-    t.prompt()
-    t.type("\x03")
-    assert t.status() == 130
+    leave(t)
 
 
 def test_ctrl_d_ends_a_conversation(moiety, chatty):
