@@ -92,10 +92,10 @@ Run run_once(Session& session, const Options& o, const OrdinaryIds& text, bool g
 std::string test_name(const Options& o, bool generate) { return generate ? fmt::format("tg{}", o.generate) : fmt::format("pp{}", o.prompt); }
 
 std::vector<Run> measure(Session& session, const Options& o, const OrdinaryIds& text, bool generate, LoadCounter& load, bool quiet) {
-  const uint64_t tokens = o.batch * (1 + o.repeats * (o.depth + (generate ? o.generate : o.prompt)));
-  const TokenProgress computed({&session}, tokens, show_progress(test_name(o, generate), "tokens", quiet));
-  Options warm_up = o;
-  warm_up.prompt = warm_up.generate = 1, warm_up.depth = 0;
+  Options warm_up = o;  // as bench/engine_speed.py does for the peers
+  warm_up.prompt = std::min<size_t>(o.prompt, 16), warm_up.generate = std::min<size_t>(o.generate, 4), warm_up.depth = 0;
+  const auto of_a_run = [&](const Options& some) { return some.batch * (some.depth + (generate ? some.generate : some.prompt)); };
+  const TokenProgress computed({&session}, of_a_run(warm_up) + o.repeats * of_a_run(o), show_progress(test_name(o, generate), "tokens", quiet));
   LoadCounter unused;
   for (const Site* site : session.model().sites) {  // what experts do at their first use isn't measured
     std::vector<uint32_t> all(site->bank->size());
