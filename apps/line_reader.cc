@@ -12,13 +12,13 @@
 #include "base/interrupt.h"
 
 namespace moiety {
-
 namespace {
 
-// The next byte of standard input: 1; at its end 0; where reading fails, or Ctrl-C ends the wait, -1.
+// The next byte of standard input: 1; at its end 0; where reading fails -1, with EINTR where Ctrl-C ends the wait.
 ssize_t read_byte(char* byte) {
   pollfd input{0, POLLIN, 0};  // a read goes on after a signal, this does not
-  if (::poll(&input, 1, -1) < 0) return -1;
+  while (::poll(&input, 1, -1) < 0)
+    if (errno != EINTR || interrupted()) return -1;
   return ::read(0, byte, 1);
 }
 
@@ -63,7 +63,6 @@ int LineReader::next_key(EditLine*, wchar_t* key) {
     char byte;
     const ssize_t count = read_byte(&byte);
     if (count < 0 && errno == EINTR) {
-      if (!moiety::interrupted()) continue;
       clear_interrupt();
       *key = L'\3';
       return 1;
@@ -95,8 +94,7 @@ std::optional<std::string> LineReader::read_line() {
   if (!edit_) {
     for (char byte;;) {
       const ssize_t count = read_byte(&byte);
-      if (count < 0 && errno == EINTR && !moiety::interrupted()) continue;
-      if (count <= 0 && (count < 0 || line.empty())) return {};
+      if (count < 0 || (count == 0 && line.empty())) return {};
       if (count == 0 || byte == '\n') return line;
       line += byte;
     }

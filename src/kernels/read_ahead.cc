@@ -4,8 +4,6 @@
 
 namespace moiety {
 
-const bool reads_through_second_cache = (__builtin_cpu_init(), __builtin_cpu_is("intel"));
-
 ReadAhead::ReadAhead(Part keys, Part values, size_t begin, size_t end, size_t block)
     : parts_{keys, values}, part_count_(keys.rows->data == values.rows->data ? 1 : 2), position_(begin), block_begin_(begin), end_(end), block_(block) {
   at_ = row_end_ = nullptr;
