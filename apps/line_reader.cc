@@ -1,7 +1,6 @@
 #include "apps/line_reader.h"
 
 #include <histedit.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -9,20 +8,10 @@
 #include <cstdio>
 #include <cwchar>
 
+#include "apps/standard_input.h"
 #include "base/interrupt.h"
 
 namespace moiety {
-namespace {
-
-// The next byte of standard input: 1; at its end 0; where reading fails -1, with EINTR where Ctrl-C ends the wait.
-ssize_t read_byte(char* byte) {
-  pollfd input{0, POLLIN, 0};  // a read goes on after a signal, this does not
-  while (::poll(&input, 1, -1) < 0)
-    if (errno != EINTR || interrupted()) return -1;
-  return ::read(0, byte, 1);
-}
-
-}  // namespace
 
 LineReader::LineReader() {
   if (!isatty(0)) return;
@@ -61,7 +50,7 @@ int LineReader::next_key(EditLine*, wchar_t* key) {
   std::mbstate_t state{};
   for (;;) {
     char byte;
-    const ssize_t count = read_byte(&byte);
+    const ssize_t count = read_some_input(&byte, 1);
     if (count < 0 && errno == EINTR) {
       clear_interrupt();
       *key = L'\3';
@@ -93,7 +82,7 @@ std::optional<std::string> LineReader::read_line() {
   std::string line;
   if (!edit_) {
     for (char byte;;) {
-      const ssize_t count = read_byte(&byte);
+      const ssize_t count = read_some_input(&byte, 1);
       if (count < 0 || (count == 0 && line.empty())) return {};
       if (count == 0 || byte == '\n') return line;
       line += byte;

@@ -2,11 +2,10 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <iostream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "apps/conversation.h"
+#include "apps/standard_input.h"
 #include "base/file.h"
 #include "base/memory.h"
 
@@ -58,7 +57,7 @@ void settle(RunOptions& o) {
   if (o.interactive && o.json) throw UsageError("--json prints one document, -i holds a conversation: give one of the two");
   if (o.interactive && o.raw) throw UsageError("--raw leaves out the chat template, -i needs one: give one of the two");
   if (!o.file.empty()) o.prompt = read_text_file(o.file);
-  else if (o.prompt == "-") o.prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
+  else if (o.prompt == "-") o.prompt = read_all_input();
   const bool continues = !o.session_file.empty() && std::filesystem::exists(o.session_file);
   if (o.prompt.empty() && !o.interactive && !continues) throw UsageError("the prompt is empty; give a PROMPT, -f FILE, or -i for a conversation");
   parse_biases(o);

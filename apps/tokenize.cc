@@ -1,10 +1,9 @@
 // moiety tokenize: text to ids and back.
 #include <cstdio>
 #include <fmt/ranges.h>
-#include <iostream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "apps/standard_input.h"
 #include "apps/verbs.h"
 #include "base/file.h"
 #include "text/tokenizer.h"
@@ -53,8 +52,7 @@ void add_tokenize(Commands& commands) {
         else fmt::print("{}\n", text);
         return 0;
       }
-      std::string text = o->file.empty() ? o->text : read_text_file(o->file);
-      if (o->file.empty() && o->text == "-") text.assign(std::istreambuf_iterator<char>(std::cin), {});
+      const std::string text = !o->file.empty() ? read_text_file(o->file) : o->text == "-" ? read_all_input() : o->text;
       const std::vector<int32_t> ids = tokenizer->encode(text, {.add_special = !o->no_special, .parse_special = !o->plain});
       if (!o->json) {
         fmt::print("{}\n", fmt::join(ids, " "));

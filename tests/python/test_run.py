@@ -256,6 +256,13 @@ def test_ctrl_c_while_the_terminal_takes_nothing_more(moiety, chatty):
     leave(t)
 
 
+def test_ctrl_c_ends_the_wait_for_a_prompt(moiety, tiny):
+    t = Terminal(moiety, "run", tiny, "-")
+    time.sleep(0.5)
+    t.type("\x03")
+    assert t.status() == 130
+
+
 def test_ctrl_d_ends_a_conversation(moiety, chatty):
     t = Terminal(moiety, "run", chatty, "-i", "-t", "1")
     t.prompt()
