@@ -20,7 +20,7 @@ using PairOutputs = float[2 * panel_rows];
 // `x` are Q8Block rows where the type has a PanelFormat, else float rows.
 using PanelKernel = void (*)(const PanelPair& panels, size_t cols, const void* const* x, size_t tokens, PairOutputs* out);
 
-inline constexpr size_t panel_tile = 12;
+inline constexpr size_t panel_tile = 32;  // the most rows of activations that a kernel is asked for at once
 
 struct PanelKernels {
   const char* name;

@@ -1,5 +1,7 @@
 // The plain form of the panel products: the same sums in loops over 16 rows. Reference of the others in tests, and what runs where
 // none of them can.
+#include <cstring>
+
 #include "formats/half.h"
 #include "kernels/panel_kernel-inl.h"
 
@@ -8,6 +10,8 @@ namespace {
 
 struct Portable {
   static constexpr int lanes = 16, tokens = 1, float_tokens = 1, paired = 0;
+  static constexpr bool takes_apart = false;
+  static constexpr size_t tile = 8;
   static constexpr bool exact = true;
   struct B {
     uint8_t at[64];

@@ -67,7 +67,7 @@ ReadyPanels::ReadyPanels(const Matrix& w, size_t begin, size_t end, PanelRoom& r
 size_t ReadyPanels::together(const Matrix& w, size_t tokens) {
   const PanelFormat* f = panel_format(w.type);
   if (!f || !f->at_use) return SIZE_MAX;
-  return tokens <= panel_tile ? 1 : std::max<size_t>(1, (size_t{128} << 10) / std::max<size_t>(1, ready_bytes(*f, w.cols)));
+  return tokens <= panel_kernels().tile ? 1 : std::max<size_t>(1, (size_t{128} << 10) / std::max<size_t>(1, ready_bytes(*f, w.cols)));
 }
 
 namespace {
@@ -101,7 +101,7 @@ void multiply_panels(const Place& place, size_t begin, size_t end, size_t tokens
 size_t panels_that_fit(size_t bytes) { return std::max<size_t>(1, (size_t{256} << 10) / bytes); }
 
 void multiply_range(const Place& place, size_t begin, size_t end, size_t tokens) {
-  const size_t step = tokens > panel_tile ? panels_that_fit(place.bytes) : end - begin;
+  const size_t step = tokens > panel_kernels().tile ? panels_that_fit(place.bytes) : end - begin;
   for (; begin < end; begin += step)
     ReadyPanels::each_part(*place.product->w, begin, std::min(end, begin + step), tokens,
                            [&](size_t first, size_t last) { multiply_panels(place, first, last, tokens); });

@@ -11,6 +11,8 @@ namespace {
 template <bool vnni>
 struct Avx2 {
   static constexpr int lanes = 8, tokens = 4, float_tokens = 2, paired = 0;
+  static constexpr bool takes_apart = !vnni;
+  static constexpr size_t tile = takes_apart ? 32 : 8;
   static constexpr bool exact = vnni;  // unsigned times signed bytes add up in 32 bits
   using B = __m256i;
   using I = __m256i;
@@ -18,6 +20,7 @@ struct Avx2 {
   using F = __m256;
 
   static B load(const std::byte* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  static void store_bytes(std::byte* p, B x) { _mm256_store_si256(reinterpret_cast<__m256i*>(p), x); }
   static B mask(B x, char bits) { return _mm256_and_si256(x, _mm256_set1_epi8(bits)); }
   // The bits of a mask from x, the others from y.
   template <int bits>
@@ -51,10 +54,14 @@ struct Avx2 {
     const __m256i pairs = _mm256_maddubs_epi16(w, four(x));
     chain = first ? pairs : _mm256_add_epi16(chain, pairs);
     asm("" : "+x"(chain));  // now: compilers like to make all products first and then have no registers for them
-    if constexpr (last) sum = _mm256_add_epi32(sum, _mm256_madd_epi16(chain, _mm256_set1_epi16(1)));
+    if constexpr (last) {
+      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(chain, _mm256_set1_epi16(1)));
+      asm("" : "+x"(sum));
+    }
   }
   static void add_signed(I& sum, B w, const int8_t* x) {
     sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(four(x), w)), _mm256_set1_epi16(1)));
+    asm("" : "+x"(sum));  // as above
   }
 
   static F zero() { return _mm256_setzero_ps(); }

@@ -41,14 +41,16 @@ void quantise_row(const float* x, size_t cols, Q8Block* out);  // [cols / 32], r
 class Q8Rows {
  public:
   Q8Rows() = default;
-  Q8Rows(size_t rows, size_t cols) : blocks_((cols + 31) / 32), values_(std::make_unique_for_overwrite<Q8Block[]>(rows * blocks_)) {}
+  Q8Rows(size_t rows, size_t cols) : blocks_((cols + 31) / 32), values_(std::make_unique_for_overwrite<Q8Block[]>(rows * stride())) {}
   Q8Rows(ConstRows x, Workers& workers);
   size_t blocks() const { return blocks_; }
   bool empty() const { return !values_; }
-  const Q8Block* operator[](size_t row) const { return values_.get() + row * blocks_; }
-  Q8Block* operator[](size_t row) { return values_.get() + row * blocks_; }
+  const Q8Block* operator[](size_t row) const { return values_.get() + row * stride(); }
+  Q8Block* operator[](size_t row) { return values_.get() + row * stride(); }
 
  private:
+  // Odd: the same columns of many rows lie in different sets of a cache.
+  size_t stride() const { return blocks_ | 1; }
   size_t blocks_ = 0;
   std::unique_ptr<Q8Block[]> values_;
 };

@@ -15,7 +15,6 @@
 namespace moiety {
 namespace {
 
-constexpr size_t tile = panel_tile;
 constexpr size_t units = 32;        // inner units of a task: two panels, one block of 8-bit activations
 static_assert(units == 2 * panel_rows);
 constexpr size_t down_panels = 8;  // of a group that meet several tiles of rows
@@ -102,8 +101,8 @@ void compute_inner(const Config& config, const Group& g, Inner& inner, const Row
   const ReadyPanels gates(first, 2 * begin, 2 * end, gate_room);
   std::optional<ReadyPanels> ups;
   if (g.gate) ups.emplace(*g.up, 2 * begin, 2 * end, up_room);
-  PairOutputs inner_rows[tile], up[tile];
-  const void* some[tile];
+  PairOutputs inner_rows[panel_tile], up[panel_tile];
+  const void* some[panel_tile];
   for (size_t m = 0, count; m < g.rows.size(); m += count) {
     count = kernels.next_rows(g.rows.size() - m);
     for (size_t k = 0; k < count; k++) some[k] = x[g.rows[m + k]];
@@ -131,8 +130,8 @@ void add_few_outputs(const Group& g, const Inner& inner, size_t begin, size_t en
   const PanelKernels& kernels = panel_kernels();
   const PanelKernel multiply = panel_kernel_of(kernels, g.down->type);
   const ReadyPanels panels(*g.down, begin, end, room);
-  PairOutputs y[tile];
-  const void* some[tile];
+  PairOutputs y[panel_tile];
+  const void* some[panel_tile];
   for (size_t m = 0, count; m < g.rows.size(); m += count) {
     count = kernels.next_rows(g.rows.size() - m);
     for (size_t k = 0; k < count; k++) some[k] = inner.row(m + k);
@@ -147,7 +146,7 @@ void add_few_outputs(const Group& g, const Inner& inner, size_t begin, size_t en
 
 // Any number: at once where all rows are a tile that reads each panel once, else so few that they stay in the cache from tile to tile.
 void add_outputs(const Group& g, const Inner& inner, size_t begin, size_t end, const std::byte* next, Rows out) {
-  const size_t step = g.rows.size() > tile ? down_panels : end - begin, last = end;
+  const size_t step = g.rows.size() > panel_kernels().tile ? down_panels : end - begin, last = end;
   for (; begin < end; begin += step)
     ReadyPanels::each_part(*g.down, begin, std::min(end, begin + step), g.rows.size(),
                            [&](size_t from, size_t to) { add_few_outputs(g, inner, from, to, to < last ? panel_at(*g.down, to) : next, out); });

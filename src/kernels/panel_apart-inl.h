@@ -1,0 +1,98 @@
+// Many rows times a panel: a few columns are taken apart once, to bytes and floats in the first-level cache, and all rows pass by them, a tile at
+// a time. The sums are Tile's, in its order, and so have its bits.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/panel_tile-inl.h"
+
+namespace moiety {
+namespace {
+
+template <class V, PanelFormat f>
+struct ApartTiles {
+  using Few = Tile<V, f>;
+  using F = typename V::F;
+  static constexpr int halves = Few::halves, subs = 32 / f.sub;
+  // How many rows it pays for, on instruction sets where it does: more than one tile where codes lie in two planes or scales are many, some more where codes
+  // are looked up. Where a shift and a mask are all that it takes, it never does.
+  static constexpr size_t from = !V::takes_apart || f.at_use ? SIZE_MAX : f.high_bits > 0 || f.sub < 32 ? V::tokens + 1
+                               : f.codes == Codes::curve || f.codes == Codes::fp4 ? 4 * V::tokens : SIZE_MAX;
+  static constexpr size_t together = std::max<size_t>(f.columns, 256);  // columns
+
+  // 32 columns.
+  struct alignas(64) Block {
+    std::byte bytes[8][64];
+    float scales[subs][panel_rows], factors[Few::has_factor ? subs : 1][panel_rows];
+    template <int g, int n>
+    [[gnu::always_inline]] typename V::B codes() const { return V::load(bytes[g] + n * 4 * V::lanes); }
+    template <int n, int sub>
+    [[gnu::always_inline]] F scale() const { return V::floats_at(reinterpret_cast<const std::byte*>(scales[sub] + n * V::lanes)); }
+    template <int n, int sub>
+    [[gnu::always_inline]] F factor(F) const { return V::floats_at(reinterpret_cast<const std::byte*>(factors[sub] + n * V::lanes)); }
+  };
+
+  static void take_apart(const std::byte* panel, const Stream& stream, size_t cols, Block* out) {
+    F d[halves], dmin[halves];
+    for (size_t c = 0; c < cols; c += f.columns, panel += f.bytes()) {
+      stream.template ask<V>(panel, f.codes_at());
+      Few::template load_scales<halves>(&panel, d, dmin);
+      for (int at = 0; at < f.columns / 32; at++, out++) {
+        stream.template ask<V>(panel + f.codes_at() + at * f.group_bytes(), f.group_bytes());
+        const typename Few::template Resting<1> resting{&panel, at, d, dmin};
+        unrolled<halves>([&](auto n) __attribute__((always_inline)) {
+          constexpr int h = decltype(n)::value;
+          unrolled<8>([&](auto g) __attribute__((always_inline)) {
+            V::store_bytes(out->bytes[g.value] + h * 4 * V::lanes, resting.template codes<decltype(g)::value, h>());
+          });
+          unrolled<subs>([&](auto sub) __attribute__((always_inline)) {
+            constexpr int s = decltype(sub)::value;
+            const F scale = resting.template scale<h, s>();
+            V::store(out->scales[s] + h * V::lanes, scale);
+            if constexpr (Few::has_factor) V::store(out->factors[s] + h * V::lanes, resting.template factor<h, s>(scale));
+          });
+        });
+      }
+    }
+  }
+
+  // Adds the products of `count` blocks, the first of which is number `block` of a row, to `out`.
+  template <int T>
+  [[gnu::noinline]] static void add(const Block* columns, size_t block, size_t count, const void* const* rows, PairOutputs* out, size_t row) {
+    const Q8Block *first[T], *x[T];
+    F sums[halves * T];
+    unrolled<T>([&](auto t) __attribute__((always_inline)) { first[t.value] = static_cast<const Q8Block*>(rows[t.value]) + block; });
+    const auto sum_at = [&](int i) __attribute__((always_inline)) { return out[i / halves] + row + i % halves * V::lanes; };
+    unrolled<halves * T>([&](auto i) __attribute__((always_inline)) {
+      sums[i.value] = block == 0 ? V::zero() : V::floats_at(reinterpret_cast<const std::byte*>(sum_at(i.value)));
+    });
+    for (size_t b = 0; b < count; b++) {
+      unrolled<T>([&](auto t) __attribute__((always_inline)) { x[t.value] = first[t.value] + b; });
+      Few::template columns32<halves, T>(columns[b], x, sums);
+    }
+    unrolled<halves * T>([&](auto i) __attribute__((always_inline)) { V::store(sum_at(i.value), sums[i.value]); });
+  }
+  template <int T>
+  static void add_few(const Block* columns, size_t block, size_t count, const void* const* rows, size_t tokens, PairOutputs* out, size_t row) {
+    if constexpr (T > 0) {
+      if (tokens == T) add<T>(columns, block, count, rows, out, row);
+      else add_few<T - 1>(columns, block, count, rows, tokens, out, row);
+    }
+  }
+
+  static void rows(const std::byte* panel, const Stream& stream, size_t cols, const void* const* x, size_t tokens, PairOutputs* out, size_t row) {
+    Block columns[together / 32];
+    for (size_t c = 0, count; c < cols; c += count) {
+      count = std::min(together, cols - c);
+      take_apart(panel, stream, count, columns);
+      panel += Few::bytes(count);
+      size_t t = 0;
+      for (; t + V::tokens <= tokens; t += V::tokens) add<V::tokens>(columns, c / 32, count / 32, x + t, out + t, row);
+      add_few<V::tokens - 1>(columns, c / 32, count / 32, x + t, tokens - t, out + t, row);
+    }
+  }
+};
+
+}  // namespace
+}  // namespace moiety
