@@ -42,7 +42,7 @@ SiteSummary summarise(const Site& site, bool packed) {
   const auto lease = site.bank->lease(ids);
   for (size_t i; (i = lease->wait_any()) != Lease::none;) {
     const ExpertView& view = lease->view(i);
-    out.kinds[std::string(expert_kind_name(view.kind))]++;
+    out.kinds[std::string(view.kind->name)]++;
     out.bytes += bytes_in_file(view, packed);
     uint64_t count = 0;
     for (const Part& part : view.parts) {

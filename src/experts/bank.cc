@@ -17,11 +17,6 @@ class MemoryLease : public Lease {
 
 }  // namespace
 
-std::string_view expert_kind_name(ExpertKind kind) {
-  constexpr std::string_view names[] = {"ffn", "gelu", "relu", "zero", "copy", "constant", "attention"};
-  return names[static_cast<size_t>(kind)];
-}
-
 uint64_t ExpertView::bytes() const {
   uint64_t sum = 0;
   for (const Part& part : parts) sum += bytes_of(part.matrix.type, part.matrix.cols) * part.matrix.rows;

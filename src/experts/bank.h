@@ -9,26 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "kernels/matrix.h"
+#include "experts/kind.h"
 
 namespace moiety {
-
-enum class ExpertKind : uint16_t {
-  ffn,        // down(act(gate x) * up x) with the family's activation, and perhaps biases
-  gelu,       // down(gelu(up x))
-  relu,       // down(max(up x, 0))
-  zero,       // nothing: no parts
-  copy,       // the input: no parts
-  constant,   // a x + b v with [a, b] = softmax(share x) and v the part `vector` (Jin et al. 2024, MoE++, arXiv 2410.07348)
-  attention,  // query and output projections
-};
-std::string_view expert_kind_name(ExpertKind kind);
-// Whether it has matrices up and down.
-inline bool is_ffn(ExpertKind kind) { return kind == ExpertKind::ffn || kind == ExpertKind::gelu || kind == ExpertKind::relu; }
-
-enum class PartRole : uint16_t { gate, up, down, gate_bias, up_bias, down_bias, query, output, share, vector };
-// Float32, read as it lies.
-constexpr bool is_vector(PartRole role) { return role == PartRole::gate_bias || role == PartRole::up_bias || role == PartRole::down_bias || role == PartRole::vector; }
 
 struct Part {
   PartRole role;
@@ -36,7 +19,7 @@ struct Part {
 };
 
 struct ExpertView {
-  ExpertKind kind = ExpertKind::ffn;
+  const ExpertKind* kind = &ffn_expert;
   std::span<const Part> parts;
 
   const Matrix* find(PartRole role) const {
@@ -73,7 +56,7 @@ class ExpertBank {
 class MemoryBank : public ExpertBank {
  public:
   struct Expert {
-    ExpertKind kind = ExpertKind::ffn;
+    const ExpertKind* kind = &ffn_expert;
     std::vector<Part> parts;
   };
   explicit MemoryBank(std::vector<Expert> experts) : experts_(std::move(experts)) {}

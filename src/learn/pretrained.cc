@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "learn/balance.h"
-#include "model/config_own.h"
 #include "model/family.h"
 #include "model/rope.h"
 
@@ -66,17 +65,15 @@ nlohmann::json attention_of(const Config& c, const BlockConfig& b, uint32_t cont
   return out;
 }
 
-std::string_view kind_name(ExpertKind kind) { return std::ranges::find(own_expert_kinds(), kind, &OwnExpertKind::kind)->name; }
-
 nlohmann::json ffn_of(const BlockConfig& b, const std::string& balance) {
   if (!b.experts) return {{"kind", "dense"}, {"width", b.ffn_width}};
   const SiteConfig& s = *b.experts;
   nlohmann::json out = {{"kind", "moe"}, {"routing", s.routing.empty() ? routing_text(s.router) : s.routing}, {"balance", s.has_router ? balance : "none"}};
   for (const ExpertGroupConfig& g : s.groups) {
-    out["experts"].push_back({{"kind", kind_name(g.kind)}, {"count", g.count}});
-    if (is_ffn(g.kind)) out["experts"].back()["width"] = g.width;
+    out["experts"].push_back({{"kind", g.kind->config_name}, {"count", g.count}});
+    if (g.kind->has_width()) out["experts"].back()["width"] = g.width;
   }
-  for (const SharedConfig& shared : s.shared) out["shared"].push_back({{"kind", kind_name(shared.kind)}, {"width", shared.width}, {"gate", shared.gate}});
+  for (const SharedConfig& shared : s.shared) out["shared"].push_back({{"kind", shared.kind->config_name}, {"width", shared.width}, {"gate", shared.gate}});
   if (s.earlier_scores) out["gating_residual"] = true;
   if (s.route_table) out["hash_table"] = "random";  // whatever it is filled with: the file has its numbers
   return out;

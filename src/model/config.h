@@ -63,14 +63,14 @@ struct RouterConfig {
 
 // Experts whose ids follow each other.
 struct ExpertGroupConfig {
-  ExpertKind kind = ExpertKind::ffn;
+  const ExpertKind* kind = &ffn_expert;
   uint32_t count = 0;
   uint32_t width = 0;  // of an FFN, or of an attention expert's heads
 };
 
 // An FFN that every row uses; several shared experts of one kind are one that is as wide as they are together.
 struct SharedConfig {
-  ExpertKind kind = ExpertKind::ffn;
+  const ExpertKind* kind = &ffn_expert;
   uint32_t width = 0;
   bool gate = false;  // its output times sigmoid(gate x)
 };

@@ -64,7 +64,7 @@ void check_site(const SiteConfig& s, const std::string& origin, uint32_t layer) 
   const uint64_t ids = s.ids();
   check_range(origin, "the number of experts", ids, 1, max_experts);
   for (const ExpertGroupConfig& g : s.groups)
-    if (is_ffn(g.kind) || g.kind == ExpertKind::attention) check_range(origin, "the width of an expert", g.width, 1, max_width);
+    if (g.kind->has_width()) check_range(origin, "the width of an expert", g.width, 1, max_width);
   for (const SharedConfig& shared : s.shared) check_range(origin, "the width of the shared expert", shared.width, 1, max_width);
   if (s.router.top_k < 1 || s.router.top_k > ids)
     throw Error("{}: layer {}: {} experts per token of {} experts", origin, layer, s.router.top_k, ids);

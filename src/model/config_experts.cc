@@ -102,8 +102,8 @@ SiteConfig read_site(const Keys& keys, const Config& c, uint32_t layer) {
                        .value_or(keys.count_or({"moe_intermediate_size", "expert_ffn_hidden_size", "intermediate_size"}, 0, layer));
   if (family.name == "cohere2_moe" || family.name == "llama4_text" || family.name == "hunyuan_v1_moe")
     width = keys.required({"intermediate_size"}, layer);
-  s.groups.push_back({ExpertKind::ffn, experts, width});
-  if (copies) s.groups.push_back({ExpertKind::copy, copies, 0});
+  s.groups.push_back({&ffn_expert, experts, width});
+  if (copies) s.groups.push_back({&copy_expert, copies, 0});
   const uint32_t shared =
       keys.count_or({"n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert"}, 0, layer);
   uint32_t shared_width = keys.count_or({"shared_expert_intermediate_size", "shared_intermediate_size"}, shared * width);
@@ -111,7 +111,7 @@ SiteConfig read_site(const Keys& keys, const Config& c, uint32_t layer) {
   // Transformers always builds one shared expert here; lists of other lengths exist in configurations, not in checkpoints.
   if (family.name == "hunyuan_v1_moe") shared_width = std::max(1u, shared) * width;
   if (family.name == "llama4_text") shared_width = width;
-  if (shared_width) s.shared.push_back({ExpertKind::ffn, shared_width, family.name == "qwen2_moe" || family.name == "qwen3_next"});
+  if (shared_width) s.shared.push_back({&ffn_expert, shared_width, family.name == "qwen2_moe" || family.name == "qwen3_next"});
   s.weight_on_input = family.name == "llama4_text";
   if (family.name == "cohere2_moe" && shared_width && keys.text({"shared_expert_combination_strategy"}, "average") == "average")
     s.output_scale = 0.5f;

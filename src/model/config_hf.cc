@@ -320,7 +320,7 @@ Config read_hf_config(const nlohmann::json& file, const nlohmann::json& generati
   if (name == "jetmoe") {
     c.heads = c.kv_heads;  // of each chosen expert
     SiteConfig s = read_site(keys, c, 0);
-    s.groups = {{ExpertKind::attention, s.ids(), c.kv_heads * c.key_size}};
+    s.groups = {{&attention_expert, s.ids(), c.kv_heads * c.key_size}};
     c.attention_experts = s;
   }
   read_blocks(keys, c);

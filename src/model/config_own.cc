@@ -6,12 +6,6 @@
 #include "routing/policy.h"
 
 namespace moiety {
-
-std::span<const OwnExpertKind> own_expert_kinds() {
-  static constexpr OwnExpertKind all[] = {{"swiglu", ExpertKind::ffn}, {"gelu", ExpertKind::gelu}, {"relu", ExpertKind::relu}, {"zero", ExpertKind::zero}, {"copy", ExpertKind::copy}, {"constant", ExpertKind::constant}};
-  return all;
-}
-
 namespace {
 
 using nlohmann::json;
@@ -53,19 +47,24 @@ double needed(const Keys& keys, const char* key) {
   throw Error("{}: key {} is missing", keys.origin(), key);
 }
 
-ExpertKind kind_of(const Keys& keys) {
-  const std::string name = keys.text({"kind"}, "swiglu");
-  for (const auto& [text, kind] : own_expert_kinds())
-    if (text == name) return kind;
-  std::string known;
-  for (const auto& [text, kind] : own_expert_kinds()) known += (known.empty() ? "" : ", ") + std::string(text);
-  throw Error("{}: there is no kind of expert '{}'; there are {}", keys.origin(), name.substr(0, 60), known);
+std::string names_of(bool (*which)(const ExpertKind&)) {
+  std::vector<std::string_view> out;
+  for (const ExpertKind* kind : all_expert_kinds())
+    if (!kind->config_name.empty() && which(*kind)) out.push_back(kind->config_name);
+  return fmt::format("{}", fmt::join(out, ", "));
+}
+
+const ExpertKind* kind_of(const Keys& keys) {
+  const std::string name = keys.text({"kind"}, std::string(ffn_expert.config_name));
+  for (const ExpertKind* kind : all_expert_kinds())
+    if (!kind->config_name.empty() && kind->config_name == name) return kind;
+  throw Error("{}: there is no kind of expert '{}'; there are {}", keys.origin(), name.substr(0, 60), names_of([](const ExpertKind&) { return true; }));
 }
 
 ExpertGroupConfig read_group(const json& object, const std::string& origin) {
   const Keys keys(object, origin);
   ExpertGroupConfig out{kind_of(keys), count_in(keys, "count", 1, most_experts), 0};
-  if (is_ffn(out.kind)) {
+  if (out.kind->has_width()) {
     check_keys(object, origin, {"kind", "count", "width"});
     out.width = keys.required({"width"});
   } else {
@@ -78,7 +77,7 @@ SharedConfig read_shared(const json& object, const std::string& origin) {
   check_keys(object, origin, {"kind", "width", "gate"});
   const Keys keys(object, origin);
   const SharedConfig out{kind_of(keys), count_in(keys, "width", 1, 1u << 20), keys.flag({"gate"}, false)};
-  if (!is_ffn(out.kind)) throw Error("{}: experts that every row uses must be FFNs: swiglu, gelu, relu", origin);
+  if (!out.kind->is_ffn()) throw Error("{}: experts that every row uses must be FFNs: {}", origin, names_of([](const ExpertKind& kind) { return kind.is_ffn(); }));
   return out;
 }
 

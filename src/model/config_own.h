@@ -14,20 +14,10 @@
 // route_table: whether there are tensors for the stages `bias` and `hash`. "gating_residual": true beside them: the scores of the nearest router before
 // this one, times a matrix, join its own. docs/format.md has the tensors' names.
 #pragma once
-#include <span>
-#include <string_view>
-
 #include "model/config.h"
 #include "model/keys.h"
 
 namespace moiety {
-
-// The kinds as the file names them.
-struct OwnExpertKind {
-  std::string_view name;
-  ExpertKind kind;
-};
-std::span<const OwnExpertKind> own_expert_kinds();
 
 // All but the ids of tokens. An Error for a key that is missing, not known, or of no sense.
 void read_own_config(const Keys& keys, Config& config);

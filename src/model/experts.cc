@@ -1,11 +1,11 @@
 #include "model/experts.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/error.h"
 #include "kernels/matmul.h"
 #include "kernels/ops.h"
-#include "model/cheap_expert.h"
 
 namespace moiety {
 namespace {
@@ -23,24 +23,28 @@ void add_bias(const Matrix* bias, Rows y) {
 }
 
 void run_expert(const Step& step, const Site& site, const ExpertView& view, Buffer& input, Buffer& inner, Buffer& output) {
-  if (!is_ffn(view.kind)) {
-    const CheapExpert cheap(view, input, step.workers);
-    for (size_t t = 0; t < input.rows(); t++) cheap.output(input[t], t, 0, output[t]);
+  if (!view.kind->is_ffn()) {
+    std::vector<uint32_t> rows(input.rows());
+    std::iota(rows.begin(), rows.end(), 0);
+    const std::unique_ptr<RowExpert> expert = view.kind->serve ? view.kind->serve(view, input, rows, step.workers) : nullptr;
+    for (size_t t = 0; t < input.rows(); t++)
+      if (expert) expert->output(input[t], t, 0, output[t]);
+      else std::ranges::fill(output[t], 0.0f);
     return;
   }
   const Matrix &up = part(view, PartRole::up, site), &down = part(view, PartRole::down, site);
   inner = Buffer(input.rows(), up.rows);
   Activations x{ConstRows(input)};
-  if (view.kind == ExpertKind::ffn) {
+  if (view.kind->has_gate) {
     Buffer upper(input.rows(), up.rows);
     const MatrixProduct both[] = {{&part(view, PartRole::gate, site), inner}, {&up, upper}};
     matmul(both, x, step.workers);
     add_bias(view.find(PartRole::gate_bias), inner);
     add_bias(view.find(PartRole::up_bias), upper);
-    for (size_t t = 0; t < inner.rows(); t++) activate(step.model.config, view.kind, inner[t], upper[t]);
+    for (size_t t = 0; t < inner.rows(); t++) activate(step.model.config, *view.kind, inner[t], upper[t]);
   } else {
     matmul(up, x, inner, step.workers);
-    for (size_t t = 0; t < inner.rows(); t++) activate(step.model.config, view.kind, inner[t], {});
+    for (size_t t = 0; t < inner.rows(); t++) activate(step.model.config, *view.kind, inner[t], {});
   }
   Activations activated{ConstRows(inner)};
   matmul(down, activated, output, step.workers);
@@ -70,7 +74,7 @@ void run_apart(const Step& step, const Site& site, const Assignment& a, Lease& l
   for (size_t s = 0; s < a.slots.size(); s++) add_scaled({out[a.slots[s].row], d}, outputs[s], weight_input ? 1.0f : a.slots[s].weight);
   for (size_t i = 0; i < site.shared.size(); i++) {
     Buffer shared(x.rows, d);
-    feed_forward(step, site.shared[i].ffn, site.shared[i].kind, activations, shared);
+    feed_forward(step, site.shared[i].ffn, *site.shared[i].kind, activations, shared);
     for (size_t t = 0; t < x.rows; t++) add_scaled({out[t], d}, shared[t], shared_weights[i][t]);
   }
 }

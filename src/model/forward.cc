@@ -114,7 +114,7 @@ void run_block(Step& step, const Block& block, Rows x, std::vector<Delayed>& del
       out = Buffer(n, d);
     }
   }
-  if (block.ffn) feed_forward(step, block.ffn, ExpertKind::ffn, input, out);
+  if (block.ffn) feed_forward(step, block.ffn, ffn_expert, input, out);
   if (block.ffn_post_norm) apply_norm(step, c.norm_epsilon, block.ffn_post_norm, out, out);
   if (parallel) add_rows(step, x, mixed);
   add_rows(step, x, out);

@@ -9,7 +9,6 @@
 
 #include "kernels/panel_product.h"
 #include "kernels/ops.h"
-#include "model/cheap_expert.h"
 #include "model/experts.h"
 
 namespace moiety {
@@ -24,12 +23,12 @@ const float* values_of(std::span<const float> bias) { return bias.empty() ? null
 
 // An expert or a shared FFN, and the rows it serves. Kinds without a gate have none, those that are no FFN no matrices.
 struct Group {
-  ExpertKind kind = ExpertKind::ffn;
+  const ExpertKind* kind = &ffn_expert;
   const Matrix *gate = nullptr, *up = nullptr, *down = nullptr;
   const float *gate_bias = nullptr, *up_bias = nullptr, *down_bias = nullptr;
   std::vector<uint32_t> rows;
   std::vector<float> weights;
-  std::optional<CheapExpert> cheap;
+  std::unique_ptr<RowExpert> alone;  // of a kind that is no FFN and gives something
 };
 
 struct Inner {  // [rows of a group, width], in the form that `down` takes
@@ -48,7 +47,7 @@ const std::byte* panel_at(const Matrix& m, size_t panel) { return m.panels + pan
 
 bool takes(const Group& g) {
   if (!packed(g.up) || !packed(g.down) || g.up->rows % units != 0) return false;
-  return g.kind != ExpertKind::ffn || (packed(g.gate) && g.gate->type == g.up->type && g.gate->rows == g.up->rows);
+  return !g.kind->has_gate || (packed(g.gate) && g.gate->type == g.up->type && g.gate->rows == g.up->rows);
 }
 
 std::vector<Group> groups_of(const Assignment& a, std::span<const ExpertView* const> views, ConstRows x, Workers& workers) {
@@ -57,10 +56,8 @@ std::vector<Group> groups_of(const Assignment& a, std::span<const ExpertView* co
     Group& g = out[i];
     for (const Slot& slot : a.of(i)) g.rows.push_back(slot.row), g.weights.push_back(slot.weight);
     g.kind = views[i]->kind;
-    if (!is_ffn(g.kind)) {
-      Buffer input(g.rows.size(), g.kind == ExpertKind::constant ? x.cols : 0);
-      for (size_t m = 0; m < g.rows.size(); m++) std::copy_n(x[g.rows[m]], input.cols(), input[m].begin());
-      g.cheap.emplace(*views[i], input, workers);
+    if (!g.kind->is_ffn()) {
+      if (g.kind->serve) g.alone = g.kind->serve(*views[i], x, g.rows, workers);
       continue;
     }
     g.gate = views[i]->find(PartRole::gate), g.up = views[i]->find(PartRole::up), g.down = views[i]->find(PartRole::down);
@@ -115,7 +112,7 @@ void compute_inner(const Config& config, const Group& g, Inner& inner, const Row
         add_bias(g.up_bias, u * units, units, up, count);
       }
       for (size_t k = 0; k < count; k++) {
-        activate(config, g.kind, inner_rows[k], up[k]);
+        activate(config, *g.kind, inner_rows[k], up[k]);
         const size_t row = m + k;
         if (inner.q8.empty()) std::copy_n(inner_rows[k], units, inner.floats.data() + row * inner.width + u * units);
         else quantise_row(inner_rows[k], units, inner.q8[row] + u);
@@ -153,10 +150,10 @@ void add_outputs(const Group& g, const Inner& inner, size_t begin, size_t end, c
 }
 
 // Of an expert that is no FFN, columns [begin, end).
-void add_cheap(const Group& g, ConstRows x, size_t begin, size_t end, Rows out) {
+void add_alone(const Group& g, ConstRows x, size_t begin, size_t end, Rows out) {
   std::vector<float> y(end - begin);
   for (size_t m = 0; m < g.rows.size(); m++) {
-    g.cheap->output({x[g.rows[m]], x.cols}, m, begin, y);
+    g.alone->output({x[g.rows[m]], x.cols}, m, begin, y);
     add_scaled({out[g.rows[m]] + begin, y.size()}, y, g.weights[m]);
   }
 }
@@ -168,7 +165,7 @@ bool run_fused(const Step& step, const Site& site, const Assignment& assignment,
   std::vector<Group> groups = groups_of(assignment, views, x.floats(), step.workers);
   for (size_t i = 0; i < site.shared.size(); i++) groups.push_back(shared_group(site.shared[i], {shared_weights[i], shared_weights.cols}));
   for (const Group& g : groups)
-    if (is_ffn(g.kind) && !takes(g)) return false;
+    if (g.kind->is_ffn() && !takes(g)) return false;
 
   std::vector<Inner> inner;
   for (const Group& g : groups) inner.emplace_back(g.down ? g.down->type : TensorType::f32, g.rows.size(), g.up ? g.up->rows : 0);
@@ -198,9 +195,8 @@ bool run_fused(const Step& step, const Site& site, const Assignment& assignment,
     for (size_t t = 0; t < out.rows; t++) std::fill(out[t] + first, out[t] + last, 0.0f);
     for (size_t i = 0; i < groups.size(); i++) {
       const Group& g = groups[i];
-      if (g.kind == ExpertKind::zero) continue;
-      if (g.cheap) add_cheap(g, x.floats(), first, last, out);
-      else add_outputs(g, inner[i], begin, end, panel_at(*groups[i + 1 < groups.size() && groups[i + 1].down ? i + 1 : i].down, begin), out);
+      if (g.alone) add_alone(g, x.floats(), first, last, out);
+      else if (g.up) add_outputs(g, inner[i], begin, end, panel_at(*groups[i + 1 < groups.size() && groups[i + 1].down ? i + 1 : i].down, begin), out);
     }
   });
   return true;

@@ -274,28 +274,15 @@ void load_recurrent(Loader& load, const Config& c, const BlockConfig& b, Recurre
 
 // Appends a group's experts. Every group but the first has a number in its tensors' names.
 void load_group(Loader& load, const Config& c, const BlockConfig& b, const ExpertGroupConfig& g, size_t number, std::vector<MemoryBank::Expert>& out) {
-  const size_t d = c.d_model;
   const std::string suffix = group_suffix("_exps", number);
+  const auto size = [&](PartSize s) -> size_t { return s == PartSize::model ? c.d_model : s == PartSize::width ? g.width : 2; };
   for (size_t e = 0; e < g.count; e++) {
     MemoryBank::Expert& expert = out.emplace_back(MemoryBank::Expert{g.kind, {}});
-    const auto add = [&](PartRole role, const char* name, size_t rows, size_t cols) {
-      expert.parts.push_back({role, load.matrix(name + suffix + ".weight", &b, e, g.count, rows, cols, Order::at_first_use)});
-    };
-    const auto add_bias = [&](PartRole role, const char* name, size_t n) { expert.parts.push_back({role, load.bias_row(name + suffix + ".bias", &b, e, g.count, n)}); };
-    if (g.kind == ExpertKind::attention) {
-      add(PartRole::query, "attn_q", g.width, d);
-      add(PartRole::output, "attn_output", d, g.width);
-    } else if (g.kind == ExpertKind::constant) {
-      add(PartRole::share, "ffn_const", 2, d);
-      add_bias(PartRole::vector, "ffn_const", d);
-    } else if (is_ffn(g.kind)) {
-      if (g.kind == ExpertKind::ffn) add(PartRole::gate, "ffn_gate", g.width, d);
-      add(PartRole::up, "ffn_up", g.width, d);
-      add(PartRole::down, "ffn_down", d, g.width);
-      if (!c.expert_bias) continue;
-      add_bias(PartRole::gate_bias, "ffn_gate", g.width);
-      add_bias(PartRole::up_bias, "ffn_up", g.width);
-      add_bias(PartRole::down_bias, "ffn_down", d);
+    for (const PartShape& p : g.kind->parts) {
+      if (p.where_biased && !c.expert_bias) continue;
+      const std::string name = std::string(p.tensor) + suffix;
+      expert.parts.push_back({p.role, is_vector(p.role) ? load.bias_row(name + ".bias", &b, e, g.count, size(p.rows))
+                                                        : load.matrix(name + ".weight", &b, e, g.count, size(p.rows), size(p.cols), Order::at_first_use)});
     }
   }
 }
@@ -318,7 +305,7 @@ std::unique_ptr<Site> load_site(Loader& load, const Config& c, const BlockConfig
   for (size_t i = 0; i < s.shared.size() && !attention; i++) {
     const SharedConfig& shared = s.shared[i];
     const std::string suffix = group_suffix("_shexp", i);
-    site->shared.push_back({shared.kind, load.feed_forward(suffix, &b, shared.width, c.ffn_bias, shared.kind == ExpertKind::ffn), {}});
+    site->shared.push_back({shared.kind, load.feed_forward(suffix, &b, shared.width, c.ffn_bias, shared.kind->has_gate), {}});
     if (shared.gate) site->shared.back().gate = load.linear("ffn_gate_inp" + suffix, &b, 1, d, false);
   }
   if (s.output_bias) site->output_bias = load.vector(attention ? "attn_exps_output.bias" : "ffn_exps_output.bias", &b, d);

@@ -21,11 +21,8 @@ float activation(const Config& c, float x) {
 }
 
 // The common ones a vector at a time.
-void activate(const Config& c, ExpertKind kind, std::span<float> gate, std::span<const float> up) {
-  if (kind != ExpertKind::ffn) {
-    for (float& x : gate) x = kind == ExpertKind::gelu ? gelu(x) : std::max(x, 0.0f);
-    return;
-  }
+void activate(const Config& c, const ExpertKind& kind, std::span<float> gate, std::span<const float> up) {
+  if (kind.unit) return kind.unit(gate);
   switch (c.activation) {
     case Activation::silu: return gated_silu(gate, up);
     case Activation::gelu_tanh: return gated_gelu_tanh(gate, up);
@@ -35,7 +32,7 @@ void activate(const Config& c, ExpertKind kind, std::span<float> gate, std::span
   }
 }
 
-void feed_forward(const Step& step, const FeedForward& ffn, ExpertKind kind, Activations& x, Rows out) {
+void feed_forward(const Step& step, const FeedForward& ffn, const ExpertKind& kind, Activations& x, Rows out) {
   const bool gated = static_cast<bool>(ffn.gate);
   Buffer inner(x.rows(), ffn.up.weight.rows), up(gated ? x.rows() : 0, ffn.up.weight.rows);
   if (gated) apply(step, x, {{&ffn.gate, inner}, {&ffn.up, up}});

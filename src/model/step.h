@@ -87,10 +87,10 @@ void short_convolution(Step& step, const Block& block, Activations& x, Rows out)
 void delta_net(Step& step, const Block& block, Activations& x, Rows out);
 
 // FFNs and mixtures of them.
-void feed_forward(const Step& step, const FeedForward& ffn, ExpertKind kind, Activations& x, Rows out);
+void feed_forward(const Step& step, const FeedForward& ffn, const ExpertKind& kind, Activations& x, Rows out);
 float activation(const Config& config, float x);
-// What stands between an FFN's products, in place: x = act(x) * up with the family's activation, or of kinds without a gate x = unit(x).
-void activate(const Config& config, ExpertKind kind, std::span<float> x, std::span<const float> up);
+// What stands between an FFN's products, in place: x = act(x) * up with the family's activation, or of kinds without a gate x = the kind's unit(x).
+void activate(const Config& config, const ExpertKind& kind, std::span<float> x, std::span<const float> up);
 RoutingPlan route(Step& step, const Site& site, Activations& features);
 
 // The choices of a plan as they are summed: row by row, each row's in ascending id. Ids that stand for one record are one choice, at the

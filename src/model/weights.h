@@ -32,7 +32,7 @@ struct FeedForward {  // down(act(gate x) * up x)
 
 // An FFN that every row uses.
 struct SharedExpert {
-  ExpertKind kind;
+  const ExpertKind* kind;
   FeedForward ffn;  // without `gate` where the kind has none
   Linear gate;      // [1, d_model], or none: the output's weight is sigmoid(gate x)
 };

@@ -231,6 +231,16 @@ def test_bench_keys(moiety):
     assert [t["test"] for t in only] == ["tg2"]
 
 
+# A token of its own uses few experts without that routing has collapsed.
+def test_bench_tells_collapsed_routing(moiety):
+    def said(tokens, routing):
+        command = [moiety, "bench", FIXTURES / "mixtral", "-p", str(tokens), "-n", "0", "-r", "1", "--routing", routing]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    two = "softmax | only(0,1) | top_k(2)"
+    assert "routing has collapsed" in said(64, two)
+    assert "collapsed" not in said(64, "@model") and "collapsed" not in said(1, two)
+
+
 # --- logits --------------------------------------------------------------------------------------------------------------------------
 
 def test_logits_all_or_none(moiety, tmp_path):
