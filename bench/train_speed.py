@@ -34,6 +34,8 @@ def main():
     o = parser.parse_args()
     if not o.pytorch.exists():
         parser.error(f"{o.pytorch} is not there; name a PyTorch program with --pytorch")
+    if not pathlib.Path(o.moiety).exists():
+        parser.error(f"{o.moiety} is not there; `make bench-train` builds it")
     shape = o.shape.split()
     commands = {f"PyTorch {t}": [sys.executable, o.pytorch, *shape, t] for t in o.pytorch_types.split(",")}
     commands |= {f"moiety {t}": [o.moiety, *shape, "6", "-t", o.threads, t] for t in o.moiety_types.split(",")}
