@@ -55,11 +55,11 @@ extern const ExpertKind ffn_expert, copy_expert, attention_expert;
 
 // The parts of FFNs.
 inline constexpr PartShape ffn_expert_parts[] = {{PartRole::gate, "ffn_gate", PartSize::width, PartSize::model},
-                                          {PartRole::up, "ffn_up", PartSize::width, PartSize::model},
-                                          {PartRole::down, "ffn_down", PartSize::model, PartSize::width},
-                                          {PartRole::gate_bias, "ffn_gate", PartSize::width, {}, true},
-                                          {PartRole::up_bias, "ffn_up", PartSize::width, {}, true},
-                                          {PartRole::down_bias, "ffn_down", PartSize::model, {}, true}};
+                                                 {PartRole::up, "ffn_up", PartSize::width, PartSize::model},
+                                                 {PartRole::down, "ffn_down", PartSize::model, PartSize::width},
+                                                 {PartRole::gate_bias, "ffn_gate", PartSize::width, {}, true},
+                                                 {PartRole::up_bias, "ffn_up", PartSize::width, {}, true},
+                                                 {PartRole::down_bias, "ffn_down", PartSize::model, {}, true}};
 inline constexpr PartShape plain_ffn_expert_parts[] = {ffn_expert_parts[1], ffn_expert_parts[2], ffn_expert_parts[4], ffn_expert_parts[5]};
 
 }  // namespace moiety

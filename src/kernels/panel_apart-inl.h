@@ -19,7 +19,8 @@ struct ApartTiles {
   // are looked up. Where a shift and a mask are all that it takes, it never does.
   static constexpr size_t from = !V::takes_apart || f.at_use ? SIZE_MAX : f.high_bits > 0 || f.sub < 32 ? V::tokens + 1
                                : f.codes == Codes::curve || f.codes == Codes::fp4 ? 4 * V::tokens : SIZE_MAX;
-  static constexpr size_t together = std::max<size_t>(f.columns, 256);  // columns
+  static constexpr size_t together = 256;  // columns
+  static_assert(together % f.columns == 0);
 
   // 32 columns.
   struct alignas(64) Block {
@@ -34,27 +35,20 @@ struct ApartTiles {
   };
 
   static void take_apart(const std::byte* panel, const Stream& stream, size_t cols, Block* out) {
-    F d[halves], dmin[halves];
-    for (size_t c = 0; c < cols; c += f.columns, panel += f.bytes()) {
-      stream.template ask<V>(panel, f.codes_at());
-      Few::template load_scales<halves>(&panel, d, dmin);
-      for (int at = 0; at < f.columns / 32; at++, out++) {
-        stream.template ask<V>(panel + f.codes_at() + at * f.group_bytes(), f.group_bytes());
-        const typename Few::template Resting<1> resting{&panel, at, d, dmin};
-        unrolled<halves>([&](auto n) __attribute__((always_inline)) {
-          constexpr int h = decltype(n)::value;
-          unrolled<8>([&](auto g) __attribute__((always_inline)) {
-            V::store_bytes(out->bytes[g.value] + h * 4 * V::lanes, resting.template codes<decltype(g)::value, h>());
-          });
-          unrolled<subs>([&](auto sub) __attribute__((always_inline)) {
-            constexpr int s = decltype(sub)::value;
-            const F scale = resting.template scale<h, s>();
-            V::store(out->scales[s] + h * V::lanes, scale);
-            if constexpr (Few::has_factor) V::store(out->factors[s] + h * V::lanes, resting.template factor<h, s>(scale));
-          });
+    Few::template each_columns<1>(&panel, &stream, cols, [&](const auto& resting, size_t block) __attribute__((always_inline)) {
+      unrolled<halves>([&](auto n) __attribute__((always_inline)) {
+        constexpr int h = decltype(n)::value;
+        unrolled<8>([&](auto g) __attribute__((always_inline)) {
+          V::store_bytes(out[block].bytes[g.value] + h * 4 * V::lanes, resting.template codes<decltype(g)::value, h>());
         });
-      }
-    }
+        unrolled<subs>([&](auto sub) __attribute__((always_inline)) {
+          constexpr int s = decltype(sub)::value;
+          const F scale = resting.template scale<h, s>();
+          V::store(out[block].scales[s] + h * V::lanes, scale);
+          if constexpr (Few::has_factor) V::store(out[block].factors[s] + h * V::lanes, resting.template factor<h, s>(scale));
+        });
+      });
+    });
   }
 
   // Adds the products of `count` blocks, the first of which is number `block` of a row, to `out`.
@@ -73,13 +67,6 @@ struct ApartTiles {
     }
     unrolled<halves * T>([&](auto i) __attribute__((always_inline)) { V::store(sum_at(i.value), sums[i.value]); });
   }
-  template <int T>
-  static void add_few(const Block* columns, size_t block, size_t count, const void* const* rows, size_t tokens, PairOutputs* out, size_t row) {
-    if constexpr (T > 0) {
-      if (tokens == T) add<T>(columns, block, count, rows, out, row);
-      else add_few<T - 1>(columns, block, count, rows, tokens, out, row);
-    }
-  }
 
   static void rows(const std::byte* panel, const Stream& stream, size_t cols, const void* const* x, size_t tokens, PairOutputs* out, size_t row) {
     Block columns[together / 32];
@@ -87,9 +74,7 @@ struct ApartTiles {
       count = std::min(together, cols - c);
       take_apart(panel, stream, count, columns);
       panel += Few::bytes(count);
-      size_t t = 0;
-      for (; t + V::tokens <= tokens; t += V::tokens) add<V::tokens>(columns, c / 32, count / 32, x + t, out + t, row);
-      add_few<V::tokens - 1>(columns, c / 32, count / 32, x + t, tokens - t, out + t, row);
+      each_tile<V::tokens>(tokens, [&](auto tile, size_t t) { add<decltype(tile)::value>(columns, c / 32, count / 32, x + t, out + t, row); });
     }
   }
 };

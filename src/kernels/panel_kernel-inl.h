@@ -75,14 +75,6 @@ template <class V, class Work, int P, int T>
   Work::template rows<P, T>(panels, streams, cols, x, out, row);
 }
 
-template <class V, class Work, int P, int most>
-void few_rows(const std::byte* const* panels, const std::byte* next, size_t cols, const void* const* x, size_t tokens, PairOutputs* out, size_t row) {
-  if constexpr (most > 0) {
-    if (tokens == most) rows_together<V, Work, P, most>(panels, next, cols, x, out, row);
-    else few_rows<V, Work, P, most - 1>(panels, next, cols, x, tokens, out, row);
-  }
-}
-
 // The more rows share a panel's unpacking the better, and the more panels share what is loaded of a row; how many there are changes no sum.
 // Few rows wait for memory, which gives one stream faster than two.
 // `Many` takes all rows of a panel from a number on.
@@ -93,7 +85,7 @@ void multiply(const PanelPair& w, size_t cols, const void* const* x, size_t toke
       const std::byte* const both[2] = {w.first, w.second};
       for (size_t tiles = (tokens + Work::paired - 1) / Work::paired; tiles > 0; tiles--) {
         const size_t rows = (tokens + tiles - 1) / tiles;
-        few_rows<V, Work, 2, Work::paired>(both, w.next, cols, x, rows, out, 0);
+        with_index<Work::paired>(rows, [&](auto tile) { rows_together<V, Work, 2, decltype(tile)::value>(both, w.next, cols, x, out, 0); });
         x += rows, out += rows, tokens -= rows;
       }
       return;
@@ -101,9 +93,7 @@ void multiply(const PanelPair& w, size_t cols, const void* const* x, size_t toke
   const auto one = [&](const std::byte* panel, const std::byte* next, size_t row) {
     if constexpr (Many::from < SIZE_MAX)
       if (tokens >= Many::from) return Many::rows(panel, {panel + Work::bytes(cols), next}, cols, x, tokens, out, row);
-    size_t t = 0;
-    for (; t + most <= tokens; t += most) rows_together<V, Work, 1, most>(&panel, next, cols, x + t, out + t, row);
-    few_rows<V, Work, 1, most - 1>(&panel, next, cols, x + t, tokens - t, out + t, row);
+    each_tile<most>(tokens, [&](auto tile, size_t t) { rows_together<V, Work, 1, decltype(tile)::value>(&panel, next, cols, x + t, out + t, row); });
   };
   one(w.first, w.second ? w.second : w.next, 0);
   if (w.second) one(w.second, w.next, panel_rows);

@@ -31,6 +31,23 @@ template <int N, class Function>
   (std::make_integer_sequence<int, N>{});
 }
 
+// Calls f with Index<count>, for 1 to `most`; of 0 nothing.
+template <int most, class Function>
+void with_index(size_t count, Function&& f) {
+  if constexpr (most > 0) {
+    if (count == most) f(Index<most>{});
+    else with_index<most - 1>(count, f);
+  }
+}
+
+// Calls f(Index<T>, t) for rows [t, t + T): tiles of `most` rows, then one of what is left.
+template <int most, class Function>
+void each_tile(size_t rows, Function&& f) {
+  size_t t = 0;
+  for (; t + most <= rows; t += most) f(Index<most>{}, t);
+  with_index<most - 1>(rows - t, [&](auto count) { f(count, t); });
+}
+
 // IQ4's curve, and 4-bit floats doubled and moved by 12, both as bytes for a table lookup.
 constexpr int8_t curve_table[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 constexpr int8_t fp4_table[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
@@ -180,15 +197,29 @@ struct Tile {
 
   static size_t bytes(size_t cols) { return cols / f.columns * f.bytes(); }
 
-  // Of super-blocks of some panels, N vectors of rows.
-  template <int N>
-  [[gnu::always_inline]] static void load_scales(const std::byte* const* panel, F* d, F* dmin) {
-    unrolled<N>([&](auto n) __attribute__((always_inline)) {
-      constexpr int h = decltype(n)::value % halves;
-      const std::byte* at = panel[n.value / halves];
-      d[n.value] = f.d == BlockScale::none ? V::zero() : f.d == BlockScale::exponent ? V::exponents(at + h * V::lanes) : V::halves(at + h * 2 * V::lanes);
-      dmin[n.value] = f.minimum ? V::halves(at + f.minimum_at() + h * 2 * V::lanes) : d[n.value];
-    });
+  // Calls use(Resting<P>, block) for each 32 columns of P panels, as they stream by.
+  template <int P, class Function>
+  [[gnu::always_inline]] static void each_columns(const std::byte* const* panels, const Stream* streams, size_t cols, Function&& use) {
+    constexpr int N = P * halves;
+    const std::byte* panel[P];
+    F d[N], dmin[N];
+    unrolled<P>([&](auto p) __attribute__((always_inline)) { panel[p.value] = panels[p.value]; });
+    for (size_t c = 0, block = 0; c < cols; c += f.columns) {
+      unrolled<P>([&](auto p) __attribute__((always_inline)) { streams[p.value].template ask<V>(panel[p.value], f.codes_at()); });
+      unrolled<N>([&](auto n) __attribute__((always_inline)) {
+        constexpr int h = decltype(n)::value % halves;
+        const std::byte* at = panel[n.value / halves];
+        d[n.value] = f.d == BlockScale::none ? V::zero() : f.d == BlockScale::exponent ? V::exponents(at + h * V::lanes) : V::halves(at + h * 2 * V::lanes);
+        dmin[n.value] = f.minimum ? V::halves(at + f.minimum_at() + h * 2 * V::lanes) : d[n.value];
+      });
+      for (int at = 0; at < f.columns / 32; at++, block++) {
+        unrolled<P>([&](auto p) __attribute__((always_inline)) {
+          streams[p.value].template ask<V>(panel[p.value] + f.codes_at() + at * f.group_bytes(), f.group_bytes());
+        });
+        use(Resting<P>{panel, at, d, dmin}, block);
+      }
+      unrolled<P>([&](auto p) __attribute__((always_inline)) { panel[p.value] += f.bytes(); });
+    }
   }
 
   // Rows are reached by one growing index: pointers that grow each would be a vector to the compiler, which goes through memory.
@@ -197,23 +228,13 @@ struct Tile {
                                           size_t row) {
     constexpr int N = P * halves;
     const Q8Block *first[T], *x[T];
-    const std::byte* panel[P];
-    F sums[N * T], d[N], dmin[N];
+    F sums[N * T];
     unrolled<T>([&](auto t) __attribute__((always_inline)) { first[t.value] = static_cast<const Q8Block*>(rows[t.value]); });
-    unrolled<P>([&](auto p) __attribute__((always_inline)) { panel[p.value] = panels[p.value]; });
     unrolled<N * T>([&](auto i) __attribute__((always_inline)) { sums[i.value] = V::zero(); });
-    for (size_t c = 0, block = 0; c < cols; c += f.columns) {
-      unrolled<P>([&](auto p) __attribute__((always_inline)) { streams[p.value].template ask<V>(panel[p.value], f.codes_at()); });
-      load_scales<N>(panel, d, dmin);
-      for (int at = 0; at < f.columns / 32; at++, block++) {
-        unrolled<P>([&](auto p) __attribute__((always_inline)) {
-          streams[p.value].template ask<V>(panel[p.value] + f.codes_at() + at * f.group_bytes(), f.group_bytes());
-        });
-        unrolled<T>([&](auto t) __attribute__((always_inline)) { x[t.value] = first[t.value] + block; });
-        columns32<N, T>(Resting<P>{panel, at, d, dmin}, x, sums);
-      }
-      unrolled<P>([&](auto p) __attribute__((always_inline)) { panel[p.value] += f.bytes(); });
-    }
+    each_columns<P>(panels, streams, cols, [&](const Resting<P>& columns, size_t block) __attribute__((always_inline)) {
+      unrolled<T>([&](auto t) __attribute__((always_inline)) { x[t.value] = first[t.value] + block; });
+      columns32<N, T>(columns, x, sums);
+    });
     unrolled<N * T>([&](auto i) __attribute__((always_inline)) { V::store(out[i.value / N] + row + i.value % N * V::lanes, sums[i.value]); });
   }
 };
