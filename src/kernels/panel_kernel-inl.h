@@ -71,7 +71,7 @@ struct Never {
 template <class V, class Work, int P, int T>
 [[gnu::noinline]] void rows_together(const std::byte* const* panels, const std::byte* next, size_t cols, const void* const* x, PairOutputs* out, size_t row) {
   Stream streams[P];
-  for (int p = 0; p < P; p++) streams[p] = {panels[p] + Work::bytes(cols), next + size_t(p) * Work::bytes(cols)};
+  for (int p = 0; p < P; p++) streams[p] = {panels[p] + Work::bytes(cols), next + size_t(p) * Work::bytes(cols), T == 1 ? ask_ahead.one_row : ask_ahead.rows};
   Work::template rows<P, T>(panels, streams, cols, x, out, row);
 }
 
@@ -92,7 +92,7 @@ void multiply(const PanelPair& w, size_t cols, const void* const* x, size_t toke
     }
   const auto one = [&](const std::byte* panel, const std::byte* next, size_t row) {
     if constexpr (Many::from < SIZE_MAX)
-      if (tokens >= Many::from) return Many::rows(panel, {panel + Work::bytes(cols), next}, cols, x, tokens, out, row);
+      if (tokens >= Many::from) return Many::rows(panel, {panel + Work::bytes(cols), next, ask_ahead.rows}, cols, x, tokens, out, row);
     each_tile<most>(tokens, [&](auto tile, size_t t) { rows_together<V, Work, 1, decltype(tile)::value>(&panel, next, cols, x + t, out + t, row); });
   };
   one(w.first, w.second ? w.second : w.next, 0);

@@ -13,8 +13,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "kernels/ask_ahead.h"
 #include "kernels/panel_kernel.h"
-#include "kernels/second_cache.h"
 
 namespace moiety {
 namespace {
@@ -54,16 +54,17 @@ constexpr int8_t fp4_table[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9,
 
 // A panel as it streams by: the lines that come in a while are asked for now, the next panel's at the end of this one. Far enough ahead for a
 // core that reads 40 GB/s from a memory 200 ns away, near enough for a first-level cache of 32 KiB.
-// Where the second-level cache takes more such requests at once than the first (second_cache.h), they go there, and from there on shortly before use.
 struct Stream {
   static constexpr size_t distance = 8192, near = 1024;
   const std::byte *end, *next;
+  Ask how;
   template <class V>
   [[gnu::always_inline]] void ask(const std::byte* now, size_t bytes) const {
+    if (how == Ask::nothing) return;
     const std::byte* later = now + distance;
     if (later >= end) later = next + (later - end);
-    if (reads_through_second_cache) V::template ask<2>(later, bytes), V::template ask<1>(now + near, bytes);
-    else V::template ask<1>(later, bytes);
+    if (how >= Ask::second) V::template ask<2>(later, bytes);
+    if (how == Ask::first || how == Ask::both) V::template ask<1>(how == Ask::first ? later : now + near, bytes);
   }
 };
 

@@ -1,8 +1,8 @@
 // What attention reads in a while, asked for a few lines at a time: a part of each row, block by block of positions, keys before values. That is the order in
 // which it lies in memory, which is read fastest so.
 #pragma once
+#include "kernels/ask_ahead.h"
 #include "kernels/cached_rows.h"
-#include "kernels/second_cache.h"
 
 namespace moiety {
 
@@ -23,7 +23,7 @@ class ReadAhead {
         owed_ += at - row_end_;  // a row's last line may be part of one
         if (!(at = next_row())) break;
       }
-      if (reads_through_second_cache) __builtin_prefetch(at, 0, 2);
+      if (ask_ahead.cache == Ask::second) __builtin_prefetch(at, 0, 2);
       else __builtin_prefetch(at);
     }
     at_ = at;
