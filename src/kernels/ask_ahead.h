@@ -1,19 +1,24 @@
-// Into which cache lines are asked that are wanted in a while.
+// Into which cache lines are asked that are wanted in a while, and how far ahead.
 #pragma once
+#include <cstddef>
 
 namespace moiety {
 
 enum class Ask : unsigned char {
-  nothing,  // what the core reads ahead of its own accord is faster
   first,
   second,
   both,  // the second, and the first shortly before use
 };
 
+struct AskWeights {
+  Ask into;
+  size_t bytes;  // ahead
+};
+
 struct AskAhead {
-  Ask one_row;  // weights that meet one row of activations
-  Ask rows;     // those that meet more, and while they are multiplied memory would rest
-  Ask cache;    // keys and values
+  AskWeights one_row;  // weights that meet one row of activations
+  AskWeights rows;     // those that meet more: memory would rest while their products are computed
+  Ask cache;           // keys and values
 };
 // As was measured for this maker's cores (bench/peers.md).
 extern const AskAhead ask_ahead;
