@@ -3,7 +3,7 @@
 namespace moiety {
 
 // The first cache waits for few lines at once: 12 to 16 on Intel's cores, where the second takes 48, and 24 on Zen 4, where those that are on their way keep
-// other loads waiting. On AMD's other cores the second one wasn't measured. 8 KiB are far enough ahead for a core that reads 40 GB/s from a memory 200 ns away,
+// other loads waiting. Of AMD's other cores the second one was measured on Zen 3 only, with one row, and was no faster. 8 KiB are far enough ahead for a core that reads 40 GB/s from a memory 200 ns away,
 // and near enough for a first cache of 32 KiB; Zen 4 reads a single row's weights faster of its own accord, if it is asked to begin.
 static AskAhead ask_ahead_here() {
   constexpr size_t far = 8192;
