@@ -23,8 +23,11 @@ void check_cache_type(const Model& model, TensorType type) {
   const auto check = [](size_t width) {
     if (width % 32 != 0) throw UsageError("--kv q8_0 needs cache rows of a multiple of 32 numbers; this model's have {}; use --kv f16", width);
   };
-  if (c.kv_rank) return check(size_t{c.kv_rank} + c.rope_key_size);
   for (const BlockConfig& b : c.blocks) {
+    if (b.mixer == Mixer::latent_attention) {
+      check(size_t{c.kv_rank} + c.rope_key_size);
+      continue;
+    }
     const AttentionConfig a = c.attention_of(b);
     check(size_t{a.kv_heads} * a.key_size);
     check(size_t{a.kv_heads} * a.value_size);

@@ -25,11 +25,15 @@ struct Block {
   size_t lowest(size_t i) const { return shape.window && row + i + 1 > shape.window ? row + i + 1 - shape.window : 0; }
   size_t kv_head() const { return head / (shape.heads / shape.kv_heads); }
 
-  // Where the block's queries and keys begin in rows like q and out, and in rows like k and v.
+  // Where the block's numbers begin in rows like q, like out, like k and like v.
   template <class R>
   auto* query(const R& x) const { return x.data + (sequence * shape.length + row) * x.stride + head * shape.head; }
   template <class R>
+  auto* output(const R& x) const { return x.data + (sequence * shape.length + row) * x.stride + head * shape.value; }
+  template <class R>
   auto* key(const R& x) const { return x.data + (sequence * shape.length + first) * x.stride + kv_head() * shape.head; }
+  template <class R>
+  auto* value(const R& x) const { return x.data + (sequence * shape.length + first) * x.stride + kv_head() * shape.value; }
   size_t log_sum(size_t i) const { return (sequence * shape.length + row + i) * shape.heads + head; }
 };
 
@@ -63,7 +67,7 @@ void causal_attention(const CausalShape& shape, ConstRows q, ConstRows k, ConstR
           moiety::scale(seen, 1 / sum.sum);
           log_sums[b.log_sum(i)] = sum.log();
         });
-      gemm_alone({in_rows(x, b.keys()), in_rows(b.key(v), v.stride), b.query(out), out.stride, b.rows, shape.head, b.keys(), false, shape.precision},
+      gemm_alone({in_rows(x, b.keys()), in_rows(b.value(v), v.stride), b.output(out), out.stride, b.rows, shape.value, b.keys(), false, shape.precision},
                  room.products[worker]);
     }
   });
@@ -79,16 +83,16 @@ void causal_attention_gradient(const CausalShape& shape, ConstRows q, ConstRows 
     float* p = at_least(room.threads[worker], 2 * block_rows * shape.length);  // [rows, keys]
     float* dp = p + block_rows * shape.length;                                 // [rows, keys]
     scores(b, q, k, p, products);
-    gemm_alone({in_rows(b.query(d_out), d_out.stride), transposed(b.key(v), v.stride), dp, keys, b.rows, keys, shape.head, false, shape.precision}, products);
+    gemm_alone({in_rows(b.output(d_out), d_out.stride), transposed(b.value(v), v.stride), dp, keys, b.rows, keys, shape.value, false, shape.precision}, products);
     for (size_t i = 0; i < b.rows; i++) {
-      const float mean = dot(b.query(out) + i * out.stride, b.query(d_out) + i * d_out.stride, shape.head);  // sum of p dp over the keys
+      const float mean = dot(b.output(out) + i * out.stride, b.output(d_out) + i * d_out.stride, shape.value);  // sum of p dp over the keys
       probabilities(b, i, p + i * keys, [&](std::span<float> seen) { exponentials(seen.data(), seen.size(), shape.scale, log_sums[b.log_sum(i)], 1); });
       softmax_gradient(p + i * keys, dp + i * keys, keys, shape.scale, mean);
     }
     const Rows &dq = gradients.q, &dk = gradients.k, &dv = gradients.v;
     gemm_alone({in_rows(dp, keys), in_rows(b.key(k), k.stride), b.query(dq), dq.stride, b.rows, shape.head, keys, false, shape.precision}, products);
     gemm_alone({transposed(dp, keys), in_rows(b.query(q), q.stride), b.key(dk), dk.stride, keys, shape.head, b.rows, true, shape.precision}, products);
-    gemm_alone({transposed(p, keys), in_rows(b.query(d_out), d_out.stride), b.key(dv), dv.stride, keys, shape.head, b.rows, true, shape.precision}, products);
+    gemm_alone({transposed(p, keys), in_rows(b.output(d_out), d_out.stride), b.value(dv), dv.stride, keys, shape.value, b.rows, true, shape.precision}, products);
   };
   // A key's gradient adds up over queries in one order, on one thread.
   workers.run(shape.sequences * shape.kv_heads, 1, [&](size_t begin, size_t end, size_t worker) {
@@ -96,7 +100,7 @@ void causal_attention_gradient(const CausalShape& shape, ConstRows q, ConstRows 
       const size_t sequence = task / shape.kv_heads, kv_head = task % shape.kv_heads;
       for (size_t r = sequence * shape.length; r < (sequence + 1) * shape.length; r++) {
         std::fill_n(gradients.k[r] + kv_head * shape.head, shape.head, 0.0f);
-        std::fill_n(gradients.v[r] + kv_head * shape.head, shape.head, 0.0f);
+        std::fill_n(gradients.v[r] + kv_head * shape.value, shape.value, 0.0f);
       }
       for (size_t h = kv_head * group; h < (kv_head + 1) * group; h++)
         for (size_t row = 0; row < shape.length; row += block_rows) one(Block(shape, sequence, h, row), worker);

@@ -9,15 +9,15 @@
 
 namespace moiety {
 
-// Rows of all arrays: sequence after sequence, `length` rows each. Head h of a row lies at [h * head, (h + 1) * head); query head h looks at
-// key head h / (heads / kv_heads). A row sees itself and the window - 1 rows before it; window 0: all of them.
+// Rows of all arrays: sequence after sequence, `length` rows each. Head h of a row lies at [h * head, (h + 1) * head), of values and outputs at
+// [h * value, (h + 1) * value); query head h looks at key head h / (heads / kv_heads). A row sees itself and the window - 1 rows before it; window 0: all of them.
 struct CausalShape {
-  size_t sequences, length, heads, kv_heads, head, window;
+  size_t sequences, length, heads, kv_heads, head, value, window;
   float scale;
   Precision precision = Precision::f32;  // of the products; sums and probabilities are float32
 };
 
-// out: [rows, heads * head]; log_sums: [rows, heads].
+// out: [rows, heads * value]; log_sums: [rows, heads].
 void causal_attention(const CausalShape& shape, ConstRows q, ConstRows k, ConstRows v, Rows out, float* log_sums, GradientRoom& room, Workers& workers);
 
 // dq, dk, dv are written.

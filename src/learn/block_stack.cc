@@ -56,11 +56,15 @@ PartFacts BlockStack::facts() const {
     if (i % 2 == 0) out.own.push_back(nlohmann::json::object());
     const char* key = i % 2 == 0 ? "attention" : "ffn";
     out.own.back()[key] = part.own;
-    if (out.beyond.empty() && i >= 2 && out.own[i / 2 - 1][key] != part.own) out.beyond = fmt::format("blocks that differ, as {} and {} do", i / 2 - 1, i / 2);
+    const size_t block = i / 2;
+    const bool first_experts = i % 2 == 1 && !part.routing.empty() && out.routing.empty();
+    if (first_experts) out.dense_first = block;
+    if (out.beyond.empty() && block > 0 && !first_experts && out.own[block - 1][key] != part.own) out.beyond = fmt::format("blocks that differ, as {} and {} do", block - 1, block);
     out.config.update(part.config);
     if (!part.qk_norm.empty()) out.qk_norm = part.qk_norm;
+    out.latent |= part.latent;
     out.bias |= part.bias;
-    if (!part.routing.empty()) out.routing = part.routing;
+    if (!part.routing.empty()) out.routing = part.routing, out.shared_width = part.shared_width, out.shared_gate = part.shared_gate;
     if (!part.beyond.empty()) out.beyond = part.beyond;
   }
   return out;

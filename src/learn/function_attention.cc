@@ -9,7 +9,7 @@ namespace {
 
 struct Attention : torch::autograd::Function<Attention> {
   static at::Tensor forward(AutogradContext* c, at::Tensor q, at::Tensor k, at::Tensor v, const CausalShape* shape, Pass* pass) {
-    at::Tensor out = at::empty_like(q), sums = at::empty({q.size(0), static_cast<int64_t>(shape->heads)}, q.options());
+    at::Tensor out = at::empty({q.size(0), static_cast<int64_t>(shape->heads * shape->value)}, q.options()), sums = at::empty({q.size(0), static_cast<int64_t>(shape->heads)}, q.options());
     CausalShape own = *shape;
     own.precision = pass->precision;
     causal_attention(own, rows_of(q), rows_of(k), rows_of(v), rows_to(out), sums.data_ptr<float>(), pass->room, pass->workers);
@@ -34,7 +34,8 @@ struct Attention : torch::autograd::Function<Attention> {
   }
   static constexpr std::pair<const char*, size_t CausalShape::*> sizes[] = {
       {"sequences", &CausalShape::sequences}, {"length", &CausalShape::length}, {"heads", &CausalShape::heads},
-      {"kv_heads", &CausalShape::kv_heads},   {"head", &CausalShape::head},     {"window", &CausalShape::window}};
+      {"kv_heads", &CausalShape::kv_heads},   {"head", &CausalShape::head},     {"value", &CausalShape::value},
+      {"window", &CausalShape::window}};
 };
 
 }  // namespace
@@ -42,12 +43,12 @@ struct Attention : torch::autograd::Function<Attention> {
 at::Tensor plain_attention(const CausalShape& s, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   const auto n = [](size_t x) { return static_cast<int64_t>(x); };
   const int64_t group = n(s.heads / s.kv_heads);
-  const auto by_head = [&](const at::Tensor& x, size_t heads) { return x.reshape({n(s.sequences), n(s.length), n(heads), n(s.head)}).transpose(1, 2); };
+  const auto by_head = [&](const at::Tensor& x, size_t heads) { return x.reshape({n(s.sequences), n(s.length), n(heads), -1}).transpose(1, 2); };
   const at::Tensor keys = at::repeat_interleave(by_head(k, s.kv_heads), group, 1), values = at::repeat_interleave(by_head(v, s.kv_heads), group, 1);
   const at::Tensor position = at::arange(n(s.length), q.options().dtype(at::kLong)), behind = position.unsqueeze(1) - position.unsqueeze(0);
   const at::Tensor hidden = s.window ? at::logical_or(behind < 0, behind >= n(s.window)) : behind < 0;
   const at::Tensor scores = (at::matmul(by_head(q, s.heads), keys.transpose(-1, -2)) * s.scale).masked_fill(hidden, -std::numeric_limits<double>::infinity());
-  return at::matmul(at::softmax(scores, -1), values).transpose(1, 2).reshape(q.sizes());
+  return at::matmul(at::softmax(scores, -1), values).transpose(1, 2).reshape({q.size(0), n(s.heads * s.value)});
 }
 
 at::Tensor attention(const CausalShape& shape, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, Pass& pass) {

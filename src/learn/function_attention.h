@@ -5,7 +5,7 @@
 
 namespace moiety {
 
-// q: [rows, heads * head]; k, v: [rows, kv_heads * head].
+// q: [rows, heads * head]; k: [rows, kv_heads * head]; v: [rows, kv_heads * value]. Gives [rows, heads * value].
 at::Tensor attention(const CausalShape& shape, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, Pass& pass);
 at::Tensor plain_attention(const CausalShape& shape, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
 

@@ -13,12 +13,15 @@ at::Tensor turned(const at::Tensor& x, const at::Tensor& cosines, const at::Tens
   at::Tensor out = at::empty_like(x);
   const ConstRows from = rows_of(x);
   const Rows to = rows_to(out);
-  const size_t size = static_cast<size_t>(head), half = size / 2;
+  const size_t size = static_cast<size_t>(head), half = static_cast<size_t>(cosines.size(1)), still = size - 2 * half;
   pass.workers.run(from.rows, 32, [&](size_t begin, size_t end, size_t) {
     for (size_t r = begin; r < end; r++) {
       const size_t position = r % static_cast<size_t>(length);
       const std::span c(cosines.data_ptr<float>() + position * half, half), s(sines.data_ptr<float>() + position * half, half);
-      for (size_t h = 0; h < from.cols; h += size) rotate({from[r] + h, size}, c, s, false, to[r] + h);
+      for (size_t h = 0; h < from.cols; h += size) {
+        std::copy_n(from[r] + h, still, to[r] + h);
+        rotate({from[r] + h + still, 2 * half}, c, s, false, to[r] + h + still);
+      }
     }
   });
   return out;
@@ -53,17 +56,18 @@ RopeTable rope_table(int64_t length, const std::vector<double>& frequencies, dou
   return out;
 }
 
-RopeTable rope_table(int64_t length, int64_t head, double base) {
+RopeTable rope_table(int64_t length, int64_t size, double base) {
   std::vector<double> frequencies;
-  for (int64_t i = 0; i < head / 2; i++) frequencies.push_back(std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(head)));
+  for (int64_t i = 0; i < size / 2; i++) frequencies.push_back(std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(size)));
   return rope_table(length, frequencies, 1);
 }
 
 at::Tensor plain_rope(const at::Tensor& x, const RopeTable& table, int64_t length, int64_t head) {
-  const at::Tensor parts = x.reshape({-1, length, x.size(1) / head, 2, head / 2});
+  const int64_t half = table.cosines.size(1), still = head - 2 * half;
+  const at::Tensor heads = x.reshape({-1, length, x.size(1) / head, head}), parts = heads.narrow(3, still, 2 * half).reshape({-1, length, x.size(1) / head, 2, half});
   const at::Tensor c = table.cosines.narrow(0, 0, length).to(x.options()).unsqueeze(1), s = table.sines.narrow(0, 0, length).to(x.options()).unsqueeze(1);
   const at::Tensor a = parts.select(3, 0), b = parts.select(3, 1);
-  return at::stack({a * c - b * s, b * c + a * s}, 3).reshape(x.sizes());
+  return at::cat({heads.narrow(3, 0, still), a * c - b * s, b * c + a * s}, 3).reshape(x.sizes());
 }
 
 at::Tensor rope(const at::Tensor& x, const RopeTable& table, int64_t length, int64_t head, Pass& pass) {

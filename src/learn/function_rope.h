@@ -1,4 +1,4 @@
-// Rotary positions: pairs (x[i], x[i + head/2]) of every head turn by position * base^(-2 i / head). Su et al. 2021, "RoFormer".
+// Rotary positions: pairs (x[i], x[i + n]) of every head turn by position * base^(-i / n), n being their number. Su et al. 2021, "RoFormer".
 #pragma once
 #include <vector>
 
@@ -7,13 +7,14 @@
 namespace moiety {
 
 struct RopeTable {
-  at::Tensor cosines, sines;  // [length, head / 2]
+  at::Tensor cosines, sines;  // [length, pairs]
 };
-RopeTable rope_table(int64_t length, int64_t head, double base);
+RopeTable rope_table(int64_t length, int64_t size, double base);  // size / 2 pairs
 // Where a model scales its frequencies: of each pair an angle a position, and a factor on cosines and sines.
 RopeTable rope_table(int64_t length, const std::vector<double>& frequencies, double factor);
 
-// x: [sequences * length, heads * head]; row r stands at position r % length, of which the table has at least that many.
+// x: [sequences * length, heads * head]; row r stands at position r % length, of which the table has at least that many. Of a head that is longer than
+// the table's pairs the last numbers turn.
 at::Tensor rope(const at::Tensor& x, const RopeTable& table, int64_t length, int64_t head, Pass& pass);
 at::Tensor plain_rope(const at::Tensor& x, const RopeTable& table, int64_t length, int64_t head);
 

@@ -9,6 +9,7 @@
 #include "learn/function_norm.h"
 #include "learn/function_rope.h"
 #include "learn/part.h"
+#include "learn/positions.h"
 
 namespace moiety {
 namespace {
@@ -25,7 +26,7 @@ class CausalPart : public ModelPart {
     if (head_ == 0 || head_ % 2 != 0) t.wrong("head", fmt::format("heads of {} numbers can't be rotated in pairs", head_));
     window_ = t.count("window", 0);
     base_ = t.number("rope", 10000);
-    rope_ = t.has("rope_frequencies") ? scaled_rope(t, site.context) : rope_table(site.context, head_, base_);
+    rope_ = read_positions(t, site.context, head_, base_);
     qk_norm_ = t.text("qk_norm", "none");
     if (qk_norm_ != "none" && qk_norm_ != "per_head" && qk_norm_ != "whole") t.wrong("qk_norm", "none, per_head or whole is expected");
     epsilon_ = site.epsilon;
@@ -45,14 +46,15 @@ class CausalPart : public ModelPart {
     const at::Tensor q = rope(normed(biased(qkv[0], q_, step.pass), q_norm_, step.pass), rope_, rows.length, head_, step.pass);
     const at::Tensor k = rope(normed(biased(qkv[1], k_, step.pass), k_norm_, step.pass), rope_, rows.length, head_, step.pass);
     const auto n = [](int64_t v) { return static_cast<size_t>(v); };
-    const CausalShape shape{n(rows.rows / rows.length), n(rows.length), n(heads_), n(kv_heads_), n(head_), n(window_), 1 / std::sqrt(static_cast<float>(head_))};
+    const CausalShape shape{n(rows.rows / rows.length), n(rows.length), n(heads_), n(kv_heads_), n(head_), n(head_), n(window_), 1 / std::sqrt(static_cast<float>(head_))};
     const at::Tensor mixed = attention(shape, q, k, biased(qkv[2], v_, step.pass), step.pass);
     return biased(linear(mixed, arena_.value(out_.weight), step.pass, step.pass.precision), out_, step.pass);
   }
 
   PartFacts facts() const override {
-    PartFacts out{{{"num_attention_heads", heads_}, {"num_key_value_heads", kv_heads_}, {"head_dim", head_}, {"rope_theta", base_}}, qk_norm_, false, "", "", {}};
-    out.bias = q_.bias.has_value();
+    PartFacts out;
+    out.config = {{"num_attention_heads", heads_}, {"num_key_value_heads", kv_heads_}, {"head_dim", head_}, {"rope_theta", base_}};
+    out.qk_norm = qk_norm_, out.bias = q_.bias.has_value();
     if (window_) out.beyond = "a window";
     if (out_.bias) out.beyond = "a bias of the attention's output";
     out.own = {{"heads", heads_}, {"kv_heads", kv_heads_}, {"head_size", head_}, {"rope_theta", base_}, {"window", window_}, {"qk_norm", qk_norm_}};
@@ -75,11 +77,6 @@ class CausalPart : public ModelPart {
   }
   at::Tensor biased(const at::Tensor& y, const Projection& p, Pass& pass) const { return p.bias ? add_bias(y, arena_.value(*p.bias), pass) : y; }
 
-  RopeTable scaled_rope(const Table& t, int64_t context) const {
-    const std::vector<double> frequencies = t.numbers("rope_frequencies");
-    if (static_cast<int64_t>(frequencies.size()) != head_ / 2) t.wrong("rope_frequencies", fmt::format("{} are expected, one for each pair of a head", head_ / 2));
-    return rope_table(context, frequencies, t.number("rope_factor", 1));
-  }
   at::Tensor normed(const at::Tensor& x, size_t weight, Pass& pass) const {
     if (qk_norm_ == "none") return x;
     if (qk_norm_ == "whole") return rms_norm(x, arena_.value(weight), epsilon_, pass);

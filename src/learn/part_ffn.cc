@@ -23,7 +23,12 @@ class DensePart : public ModelPart {
     return expert_->forward(every_row_.slots(rows.rows), x, at::ones({rows.rows}, x.options()), step.pass);
   }
 
-  PartFacts facts() const override { return {{{"intermediate_size", width_}}, "", false, "", "", {{"width", width_}}}; }
+  PartFacts facts() const override {
+    PartFacts out;
+    out.config = {{"intermediate_size", width_}};
+    out.own = {{"width", width_}};
+    return out;
+  }
 
   size_t active_parameters() const override { return expert_->parameters(); }
 

@@ -83,9 +83,11 @@ class MoePart : public ModelPart {
     std::string text;
     for (const Pipeline::Entry& e : pipeline_->entries()) text += (text.empty() ? "" : " | ") + e.text;
     const std::vector<ExpertGroupShape> shapes = bank_->shapes();
-    PartFacts out{{{"num_experts", experts_}, {"moe_intermediate_size", shapes[0].width}, {"intermediate_size", shapes[0].width}}, "", false, text, "", {}};
+    PartFacts out;
+    out.config = {{"num_experts", experts_}, {"moe_intermediate_size", shapes[0].width}};
+    out.routing = text;
+    shared_->add_facts(out);
     if (shapes.size() > 1 || shapes[0].kind != &expert_kinds()[0]) out.beyond = "experts that are not all SwiGLU of one width";
-    else if (shared_->parameters()) out.beyond = "experts that every row uses";
     else if (earlier_) out.beyond = "routers that take the scores of those before them";
     const bool bias = std::ranges::any_of(pipeline_->entries(), [](const Pipeline::Entry& e) { return e.text == "bias"; });
     out.own = {{"experts", bank_->own()}, {"routing", text}, {"router", has_router_}, {"bias", bias}, {"route_table", !table_.empty()}};

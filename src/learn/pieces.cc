@@ -10,14 +10,17 @@ bool is_stack(const Parameter& p) { return p.name.find("_exps.") != std::string:
 
 std::vector<ParameterPiece> pieces_of(const Parameter& p) {
   const std::string name = p.name.substr(block_of(p).size());
-  if (p.shape.size() < 3) return {{name, 0, 0, 0, {p.shape.begin(), p.shape.end()}}};
-  const bool stack = is_stack(p);
-  const uint64_t experts = static_cast<uint64_t>(p.shape[0]), rows = static_cast<uint64_t>(p.shape[1]), cols = static_cast<uint64_t>(p.shape[2]);
-  const auto piece = [&](std::string canonical, size_t first, uint64_t count) { return ParameterPiece{std::move(canonical), first, rows * cols, stack ? experts : 0, {count, cols}}; };
+  const auto axis = [&](size_t i) { return static_cast<size_t>(p.shape[i]); };
+  if (p.shape.size() == 1) return {{name, 0, 0, 1, axis(0), 1}};
+  if (p.shape.size() == 2 && is_stack(p)) return {{name, 0, axis(1), axis(0), axis(1), 1}};
+  if (p.shape.size() == 2) return {{name, 0, 0, 1, axis(0), axis(1)}};
+  const size_t count = axis(0), rows = axis(1), cols = axis(2);
+  // Here both halves of latent attention go out of the latent space; in checkpoints the keys' takes queries into it.
+  if (name == "attn_k_b.weight") return {{name, 0, rows * cols, count, cols, rows, true}};
   constexpr std::string_view both = "ffn_gate_up";
-  if (!name.starts_with(both)) return {piece(name, 0, rows)};
+  if (!name.starts_with(both)) return {{name, 0, rows * cols, count, rows, cols}};
   const std::string rest = name.substr(both.size());  // "_exps.weight", "_shexp.1.weight", ".weight"
-  return {piece("ffn_gate" + rest, 0, rows / 2), piece("ffn_up" + rest, rows / 2 * cols, rows / 2)};
+  return {{"ffn_gate" + rest, 0, rows * cols, count, rows / 2, cols}, {"ffn_up" + rest, rows / 2 * cols, rows * cols, count, rows / 2, cols}};
 }
 
 }  // namespace moiety

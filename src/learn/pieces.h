@@ -1,4 +1,4 @@
-// A parameter of the trainer as the matrices that checkpoints have: gate and up stand in one here.
+// A parameter of the trainer as the canonical tensors that checkpoints have (model/names.h): gate and up stand in one here.
 #pragma once
 #include <string>
 #include <vector>
@@ -7,12 +7,12 @@
 
 namespace moiety {
 
-// A canonical matrix (model/names.h), or a stack of them by expert: rows of a parameter.
+// `count` matrices of [rows, cols], or vectors of [rows, 1], in a parameter's numbers.
 struct ParameterPiece {
   std::string canonical;  // without "blk.N."
-  size_t first, apart;    // numbers from the parameter's begin, and from one expert to the next
-  size_t experts;         // 0: no stack
-  std::vector<uint64_t> shape;
+  size_t first, apart;    // numbers from the parameter's begin, and from one matrix to the next
+  size_t count, rows, cols;
+  bool transposed = false;  // the numbers of a column lie together
 };
 std::vector<ParameterPiece> pieces_of(const Parameter& p);
 // Whether its first axis are experts that a router chooses from.

@@ -31,16 +31,18 @@ std::vector<std::string> beyond_parts(const Config& c) {
   add(c.attention_experts.has_value(), "experts of attention");
   add(c.embedding_scale != 1 || c.residual_scale != 1 || c.logit_scale != 1, "scaled embeddings, residuals or logits");
   add(c.ffn_bias || c.expert_bias || c.router_bias || c.head_bias, "biases outside attention");
+  add(c.kv_rank && (c.qkv_bias || c.attention_output_bias), "biases of latent attention");
+  add(c.q_latent_scale != 1 || c.kv_latent_scale != 1, "scaled latent vectors");
   for (const BlockConfig& b : c.blocks) {
-    add(b.mixer != Mixer::attention, "mixers other than attention");
-    if (b.mixer != Mixer::attention) continue;
+    const bool latent = b.mixer == Mixer::latent_attention;
+    add(b.mixer != Mixer::attention && !latent, "mixers other than attention");
+    if (b.mixer != Mixer::attention && !latent) continue;
     add(b.mask == Mask::chunk, "attention in chunks");
     add(b.query_temperature, "queries whose temperature grows");
     add(b.rope < 0, "attention without positions");
     const AttentionConfig a = c.attention_of(b);
-    add(a.key_size != a.value_size || std::abs(a.scale * std::sqrt(static_cast<float>(a.key_size)) - 1) > 1e-5f, "its sizes or scale of heads");
-    if (b.rope >= 0) add(c.ropes[static_cast<size_t>(b.rope)].size != a.key_size, "heads that rotate in part");
-    if (b.rope >= 0) add(c.family->rope_interleaved, "rotated pairs that stand side by side");
+    add(!latent && (a.key_size != a.value_size || std::abs(a.scale * std::sqrt(static_cast<float>(a.key_size)) - 1) > 1e-5f), "its sizes or scale of heads");
+    if (b.rope >= 0) add(!latent && c.ropes[static_cast<size_t>(b.rope)].size != a.key_size, "heads that rotate in part");
     add((b.ffn_width > 0) == b.experts.has_value(), "blocks with more or less than one FFN");
     if (!b.experts) continue;
     const SiteConfig& s = *b.experts;
@@ -49,14 +51,25 @@ std::vector<std::string> beyond_parts(const Config& c) {
   return out;
 }
 
-nlohmann::json attention_of(const Config& c, const BlockConfig& b, uint32_t context) {
-  const Rope& rope = c.ropes[static_cast<size_t>(b.rope)];
+nlohmann::json causal_attention_of(const Config& c, const BlockConfig& b) {
   const AttentionConfig a = c.attention_of(b);
   const char* norm = !b.qk_norm || a.qk_norm == QkNorm::none ? "none" : a.qk_norm == QkNorm::whole ? "whole" : "per_head";
-  nlohmann::json out = {{"heads", a.heads}, {"kv_heads", a.kv_heads}, {"head", a.key_size}, {"qk_norm", norm}, {"rope", rope.theta}};
+  nlohmann::json out = {{"heads", a.heads}, {"kv_heads", a.kv_heads}, {"head", a.key_size}, {"qk_norm", norm}};
   if (a.bias) out["bias"] = true;
   if (a.output_bias) out["output_bias"] = true;
   if (b.mask == Mask::window) out["window"] = b.window;
+  return out;
+}
+
+nlohmann::json latent_attention_of(const Config& c) {
+  return {{"kind", "latent"}, {"heads", c.heads}, {"kv_rank", c.kv_rank}, {"q_rank", c.q_rank}, {"head", c.key_size - c.rope_key_size}, {"rope_head", c.rope_key_size},
+          {"value_head", c.value_size}, {"scale", c.attention_scale}, {"latent_eps", c.latent_norm_epsilon}};
+}
+
+nlohmann::json attention_of(const Config& c, const BlockConfig& b, uint32_t context) {
+  const Rope& rope = c.ropes[static_cast<size_t>(b.rope)];
+  nlohmann::json out = b.mixer == Mixer::latent_attention ? latent_attention_of(c) : causal_attention_of(c, b);
+  out["rope"] = rope.theta;
   if (rope.scaling != Rope::Scaling::none) {
     const RopeFrequencies scaled = rope_frequencies(rope, rope_length_class(rope, context));
     out["rope_frequencies"] = scaled.inverse;
@@ -88,7 +101,7 @@ Pretrained Pretrained::open(const std::filesystem::path& path) {
   const Config& c = out.file_->config();
   const std::vector<std::string> beyond = beyond_parts(c);
   if (!beyond.empty())
-    throw Error("{}: is of the family {}, and the trainer has no parts for {}; the families dots1, llama, mistral, mixtral, olmoe, qwen2, qwen2_moe, qwen3, qwen3_moe and Moiety's own can be trained",
+    throw Error("{}: is of the family {}, and the trainer has no parts for {}; the families deepseek_v2, deepseek_v3, dots1, ernie4_5_moe, llama, mistral, mixtral, olmoe, qwen2, qwen2_moe, qwen3, qwen3_moe and Moiety's own can be trained",
                 path.string(), c.family->name, fmt::join(beyond, ", "));
   return out;
 }

@@ -1,9 +1,10 @@
-// Between the arena and the tensors of a checkpoint.
-#include <unordered_map>
+// Numbers of a pretrained model: into what is trained, and back.
+#include <algorithm>
+#include <map>
 
 #include "base/error.h"
 #include "formats/codec.h"
-#include "learn/pieces.h"
+#include "learn/places.h"
 #include "learn/pretrained.h"
 #include "model/convert.h"
 #include "model/load.h"
@@ -13,60 +14,34 @@
 namespace moiety {
 namespace {
 
-// Where the numbers of canonical tensors lie, by their names with blocks.
-struct Place {
-  float* first;
-  size_t apart;  // from one expert to the next
-  size_t rows, cols;
-  size_t elements, filled = 0;
-
-  float* row(size_t element, size_t r) const { return first + element * apart + r * cols; }
-};
-using Places = std::unordered_map<std::string, Place>;
-
-Places places_of(Arena& arena, const Buffers& buffers) {
-  Places out;
-  for (const Parameter& p : arena.parameters()) {
-    for (const ParameterPiece& piece : pieces_of(p)) {
-      float* first = arena.values() + p.at + piece.first;
-      const bool vector = piece.shape.size() == 1, vectors = !vector && is_stack(p) && piece.experts == 0;
-      const Place place = vectors ? Place{first, piece.shape[1], piece.shape[1], 1, piece.shape[0]}
-                                  : Place{first, piece.apart, piece.shape[0], vector ? 1 : piece.shape[1], std::max<size_t>(piece.experts, 1)};
-      out.emplace(block_of(p) + piece.canonical, place);
-    }
-  }
-  for (const auto& [name, numbers] : buffers) out.emplace(name, Place{numbers.data(), 0, numbers.size(), 1, 1});
-  return out;
-}
-
-// Whose rows belong to heads that are rotated, as the trainer rotates them: pairs (i, i + half).
-bool has_head_rows(const std::string& name) {
-  return std::ranges::any_of(std::initializer_list<const char*>{".attn_q.", ".attn_k.", ".attn_q_norm.", ".attn_k_norm."}, [&](const char* part) { return name.find(part) != std::string::npos; });
+// The trainer rotates pairs (i, i + half); a row stands elsewhere where the file's model rotates neighbours.
+size_t other_row(const Config& c, std::string_view tensor, size_t row, bool in_file) {
+  return c.ropes[0].interleaved ? other_order_row(c, tensor, row, in_file) : row;
 }
 
 }  // namespace
 
 void Pretrained::read(Arena& arena, const Buffers& buffers, const OnProgress& progress) const {
   const Config& c = file_->config();
-  Places places = places_of(arena, buffers);
+  const Places places = places_of(arena, buffers);
+  std::map<std::string, size_t> filled;
   const auto visit = [&](const LoadedTensor& t) {
     if (c.tied_output && t.name == "output.weight") return;  // the embedding once more
     const auto at = places.find(t.name);
-    if (at == places.end() || at->second.rows != t.matrix.rows || at->second.cols != t.matrix.cols || t.element >= at->second.elements)
+    if (at == places.end() || at->second.rows != t.matrix.rows || at->second.cols != t.matrix.cols || t.element >= at->second.count)
       throw Error("{}: tensor {} has no place in the model that is trained", path().string(), t.name);
-    const bool other_order = c.ropes[0].interleaved && has_head_rows(t.name);  // in families whose blocks are alike
+    const std::string_view name = std::string_view(t.name).substr(t.name.starts_with("blk.") ? t.name.find('.', 4) + 1 : 0);
+    std::vector<float> numbers(t.matrix.cols);
     for (size_t r = 0; r < t.matrix.rows; r++) {
-      const size_t in_head = r % c.key_size, from = other_order ? r - in_head + other_pair_order(in_head, c.key_size / 2, false) : r;
-      decode(t.matrix.type, t.matrix.row(from), {at->second.row(t.element, r), t.matrix.cols});
+      decode(t.matrix.type, t.matrix.row(other_row(c, name, r, false)), numbers);
+      at->second.write(t.element, r, numbers);
     }
-    at->second.filled++;
+    filled[t.name]++;
   };
   load_model(path(), {.check = true, .progress = progress, .visit = visit});
   for (const Parameter& p : arena.parameters())
-    for (const ParameterPiece& piece : pieces_of(p)) {
-      const std::string name = block_of(p) + piece.canonical;
-      if (const Place& place = places.at(name); place.filled != place.elements) throw Error("{}: tensor {} is missing", path().string(), name);
-    }
+    for (const ParameterPiece& piece : pieces_of(p))
+      if (const std::string name = block_of(p) + piece.canonical; filled[name] != piece.count) throw Error("{}: tensor {} is missing", path().string(), name);
 }
 
 void Pretrained::write(Arena& arena, const Buffers& buffers, const std::filesystem::path& directory, size_t threads,
@@ -80,7 +55,7 @@ void Pretrained::write(Arena& arena, const Buffers& buffers, const std::filesyst
   o.edit_row = [&](const CanonicalTensor& t, size_t i, size_t row, std::span<float> numbers) {
     const auto at = places.find(canonical_name(t.name, t.block));
     if (at == places.end()) return false;
-    std::copy_n(at->second.row(i, row), numbers.size(), numbers.begin());
+    if (!numbers.empty()) at->second.read(i, other_row(file_->config(), t.name, row, true), numbers);
     return true;
   };
   convert(*file_, directory, o);

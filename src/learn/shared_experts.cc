@@ -4,6 +4,7 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/sigmoid.h>
 
+#include "learn/facts.h"
 #include "learn/function_linear.h"
 #include "model/names.h"
 
@@ -28,6 +29,13 @@ nlohmann::json SharedExperts::own() const {
   nlohmann::json out = nlohmann::json::array();
   for (const Group& g : groups_) out.push_back({{"kind", g.shape.kind->name}, {"width", g.shape.count * g.shape.width}, {"gate", g.gate.has_value()}});
   return out;
+}
+
+void SharedExperts::add_facts(PartFacts& facts) const {
+  if (groups_.empty()) return;
+  const Group& g = groups_[0];
+  if (groups_.size() > 1 || g.shape.kind != &expert_kinds()[0]) facts.beyond = "several experts that every row uses, or one that is no SwiGLU";
+  facts.shared_width = g.shape.count * g.shape.width, facts.shared_gate = g.gate.has_value();
 }
 
 at::Tensor SharedExperts::add_to(const at::Tensor& y, const at::Tensor& x, Pass& pass) {

@@ -16,6 +16,7 @@ class SharedExperts {
   at::Tensor add_to(const at::Tensor& y, const at::Tensor& x, Pass& pass);
   size_t parameters() const { return parameters_; }
   nlohmann::json own() const;  // the list "shared" of model/config_own.h
+  void add_facts(PartFacts& facts) const;
 
  private:
   // Experts of one width that are all used are one that is as wide as they are together.

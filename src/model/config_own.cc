@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "routing/policy.h"
 
@@ -152,8 +153,34 @@ int rope_of(std::vector<Rope>& ropes, double theta, uint32_t size) {
   return static_cast<int>(ropes.size() - 1);
 }
 
+// Its sizes are the model's: blocks with latent attention are alike in them. Others may stand between.
+void read_own_latent(const json& object, const std::string& origin, Config& c, BlockConfig& b) {
+  check_keys(object, origin, {"kind", "heads", "kv_rank", "q_rank", "head_size", "rope_head_size", "value_head_size", "rope_theta", "latent_norm_eps"});
+  const Keys keys(object, origin);
+  Config own;
+  own.heads = own.kv_heads = count_in(keys, "heads", 1, 65536);
+  own.kv_rank = count_in(keys, "kv_rank", 1, 65536);
+  own.q_rank = keys.count_or({"q_rank"}, 0);
+  own.rope_key_size = count_in(keys, "rope_head_size", 2, 65536);
+  if (own.rope_key_size % 2 != 0) throw Error("{}: {} numbers of a head can't be rotated in pairs", origin, own.rope_key_size);
+  own.key_size = count_in(keys, "head_size", 1, 65536) + own.rope_key_size;
+  own.value_size = count_in(keys, "value_head_size", 1, 65536);
+  own.latent_norm_epsilon = static_cast<float>(keys.number({"latent_norm_eps"}, own.latent_norm_epsilon));
+  const auto sizes = [](const Config& a) { return std::tuple(a.heads, a.kv_rank, a.q_rank, a.rope_key_size, a.key_size, a.value_size, a.latent_norm_epsilon); };
+  if (c.kv_rank && sizes(own) != sizes(c)) throw Error("{}: its sizes differ from those of the latent attention before it", origin);
+  std::tie(c.heads, c.kv_rank, c.q_rank, c.rope_key_size, c.key_size, c.value_size, c.latent_norm_epsilon) = sizes(own);
+  c.kv_heads = c.heads;
+  c.attention_scale = static_cast<float>(1 / std::sqrt(static_cast<double>(c.key_size)));
+  c.qk_norm = QkNorm::none;
+  b.mixer = Mixer::latent_attention;
+  b.rope = rope_of(c.ropes, needed(keys, "rope_theta"), c.rope_key_size);
+}
+
 void read_own_attention(const json& object, const std::string& origin, Config& c, BlockConfig& b) {
-  check_keys(object, origin, {"heads", "kv_heads", "head_size", "rope_theta", "window", "qk_norm", "bias", "output_bias"});
+  const std::string kind = Keys(object, origin).text({"kind"}, "causal");
+  if (kind == "latent") return read_own_latent(object, origin, c, b);
+  if (kind != "causal") throw Error("{}: there is no kind of attention '{}'; there are causal, latent", origin, kind.substr(0, 60));
+  check_keys(object, origin, {"kind", "heads", "kv_heads", "head_size", "rope_theta", "window", "qk_norm", "bias", "output_bias"});
   const Keys keys(object, origin);
   AttentionConfig a;
   a.heads = count_in(keys, "heads", 1, 65536);
@@ -202,6 +229,7 @@ void read_own_config(const Keys& keys, Config& c) {
     experts += b.experts ? b.experts->ids() : 0;
     if (experts > most_experts_in_all) throw Error("{}: more than {} experts in all", keys.origin(), most_experts_in_all);
   }
+  if (c.kv_rank) return;
   // The first block's, for what asks the model.
   const AttentionConfig& first = *c.blocks[0].attention;
   c.heads = first.heads, c.kv_heads = first.kv_heads, c.key_size = first.key_size, c.value_size = first.value_size;

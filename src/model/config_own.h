@@ -9,6 +9,11 @@
 //               "shared": [{"kind": "swiglu", "width": 64, "gate": true}],
 //               "routing": "softmax | top_k(2)", "router": true, "bias": false, "route_table": false}}]}
 //
+// or, with latent attention (arXiv 2405.04434), of the same sizes in all blocks that have it:
+//
+//      {"attention": {"kind": "latent", "heads": 4, "kv_rank": 64, "q_rank": 0, "head_size": 32, "rope_head_size": 16, "value_head_size": 32,
+//                     "rope_theta": 10000, "latent_norm_eps": 1e-06}, "ffn": ...}
+//
 // Ids of experts go through the list. window 0: all positions. qk_norm: none, per_head, whole. "bias" and "output_bias": true beside it:
 // queries, keys and values, or the attention's output have biases. router: whether there are router weights; bias and
 // route_table: whether there are tensors for the stages `bias` and `hash`. "gating_residual": true beside them: the scores of the nearest router before

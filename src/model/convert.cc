@@ -61,7 +61,9 @@ class Converter {
   ConvertReport run(const fs::path& out) {
     check_output(in_, out, o_.to_hf);
     const std::vector<std::string> skipped = check_tensors(in_);  // before anything is planned by what the configuration claims
-    targets_ = plan_targets(c_, o_, source_);
+    targets_ = plan_targets(c_, o_.to_hf, in_.path().string());
+    for (const CanonicalTensor& t : canonical_tensors(c_))
+      for (size_t i = 0; i < t.count; i++) source_.type(t, i);  // all must be there before the first is written
     choose_types(c_, o_, source_, targets_, report_.notes);
     report_.notes.insert(report_.notes.end(), skipped.begin(), skipped.end());
     note_importance();

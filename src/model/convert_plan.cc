@@ -57,16 +57,15 @@ TensorType ConvertSource::type(const CanonicalTensor& t, size_t i) const {
   return *type;
 }
 
-std::vector<Target> plan_targets(const Config& c, const ConvertOptions& o, const ConvertSource& source) {
+std::vector<Target> plan_targets(const Config& c, bool to_hf, const std::string& origin) {
   std::map<std::string, TensorName> names;
-  for (const TensorName& name : o.to_hf ? hf_names(c) : gguf_names(c))
+  for (const TensorName& name : to_hf ? hf_names(c) : gguf_names(c))
     if (!name.read_only) names.emplace(name.canonical, name);  // the first row of a name is what a new file gets
   std::vector<Target> targets;
   std::map<std::string, size_t> by_name;
   for (const CanonicalTensor& t : canonical_tensors(c)) {
     const auto row = names.find(t.name);
-    if (row == names.end()) throw Error("{}: the target format has no place for tensor {}", source.path(), canonical_name(t.name, t.block));
-    for (size_t i = 0; i < t.count; i++) source.type(t, i);  // all must be there before the first is written
+    if (row == names.end()) throw Error("{}: the target format has no place for tensor {}", origin, canonical_name(t.name, t.block));
     const bool one_each = row->second.stored.find("{e}") != std::string::npos;
     for (size_t e = 0; e < (one_each ? t.count : 1); e++) {
       const BlockConfig* block = t.block < 0 ? nullptr : &c.blocks[static_cast<size_t>(t.block)];

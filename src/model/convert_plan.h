@@ -46,8 +46,8 @@ class ConvertSource {
   std::string path_ = in_.path().string();
 };
 
-// Names and shapes.
-std::vector<Target> plan_targets(const Config& config, const ConvertOptions& options, const ConvertSource& source);
+// Names and shapes of a model's tensors in a Hugging Face directory or a GGUF file. `origin` names the model in messages.
+std::vector<Target> plan_targets(const Config& config, bool to_hf, const std::string& origin);
 // Types. What falls back to another one is noted.
 void choose_types(const Config& config, const ConvertOptions& options, const ConvertSource& source, std::vector<Target>& targets,
                   std::vector<std::string>& notes);

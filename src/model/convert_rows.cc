@@ -78,7 +78,7 @@ void RowWriter::fill_matrix(const Target& target, const Matrix& m) {
         if (!m.edits && m.stored == m.wanted && copy_bytes(*m.source, source_row(t, r), m.out, r)) continue;
         read_row(*m.source, source_row(t, r), row);
         adjust_row(row, m.stored, m.wanted);
-        if (m.edits) o_.edit_row(t, m.i, r, row);
+        if (m.edits) o_.edit_row(t, m.i, source_row(t, r), row);
       }
       put_row(target, m, r, row);
     }
@@ -102,21 +102,7 @@ void RowWriter::put_row(const Target& target, const Matrix& m, size_t r, std::ve
 
 // Which canonical row of the source stands at row r of the target: q and k differ where the formats rotate other pairs.
 size_t RowWriter::source_row(const CanonicalTensor& t, size_t r) const {
-  if (c_.ropes.empty() || c_.ropes[0].interleaved == interleaved_) return r;
-  if (c_.kv_rank) return source_latent_row(t, r);
-  const bool head_rows = t.name.starts_with("attn_q.") || t.name.starts_with("attn_k.") || t.name.starts_with("attn_q_norm.") ||
-                         t.name.starts_with("attn_k_norm.") || t.name == "attn_q_exps.weight";
-  if (!head_rows) return r;
-  const size_t size = c_.ropes[0].size, half = size / 2, head = r / c_.key_size * c_.key_size, i = r % c_.key_size;
-  return i >= size ? r : head + other_pair_order(i, half, interleaved_);
-}
-
-// Latent attention rotates the end of each query, and of the latent rows.
-size_t RowWriter::source_latent_row(const CanonicalTensor& t, size_t r) const {
-  const bool query = t.name.starts_with("attn_q_b.") || t.name.starts_with("attn_q."), latent = t.name.starts_with("attn_kv_a_mqa.");
-  const size_t plain = query ? c_.key_size - c_.rope_key_size : c_.kv_rank, group = plain + c_.rope_key_size;
-  if ((!query && !latent) || r % group < plain) return r;
-  return r - r % group + plain + other_pair_order(r % group - plain, c_.rope_key_size / 2, interleaved_);
+  return c_.ropes.empty() || c_.ropes[0].interleaved == interleaved_ ? r : other_order_row(c_, t.name, r, interleaved_);
 }
 
 }  // namespace moiety

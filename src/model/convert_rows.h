@@ -31,7 +31,6 @@ class RowWriter {
   void fill_matrix(const Target& target, const Matrix& matrix);
   void put_row(const Target& target, const Matrix& matrix, size_t row, std::vector<float>& numbers) const;
   size_t source_row(const CanonicalTensor& tensor, size_t row) const;
-  size_t source_latent_row(const CanonicalTensor& tensor, size_t row) const;
 
   Checkpoint& in_;
   const Config& c_;

@@ -76,9 +76,21 @@ RopeFrequencies rope_frequencies(const Rope& r, uint32_t length_class) {
   return f;
 }
 
-size_t other_pair_order(size_t i, size_t half, bool to_interleaved) {
-  if (to_interleaved) return i % 2 == 0 ? i / 2 : half + i / 2;
-  return i < half ? 2 * i : 2 * (i - half) + 1;
+size_t other_order_row(const Config& c, std::string_view tensor, size_t row, bool interleaved) {
+  const auto is = [&](std::initializer_list<std::string_view> names) { return std::ranges::any_of(names, [&](std::string_view name) { return tensor.starts_with(name); }); };
+  const auto other = [&](size_t i, size_t half) {
+    if (interleaved) return i % 2 == 0 ? i / 2 : half + i / 2;
+    return i < half ? 2 * i : 2 * (i - half) + 1;
+  };
+  if (c.kv_rank) {  // latent attention rotates the end of each query, and of the latent rows
+    const bool query = is({"attn_q.", "attn_q_b."});
+    if (!query && !is({"attn_kv_a_mqa."})) return row;
+    const size_t still = query ? c.key_size - c.rope_key_size : c.kv_rank, i = row % (still + c.rope_key_size);
+    return i < still ? row : row - i + still + other(i - still, c.rope_key_size / 2);
+  }
+  if (!is({"attn_q.", "attn_k.", "attn_q_norm.", "attn_k_norm.", "attn_q_exps."})) return row;
+  const size_t size = c.ropes[0].size, i = row % c.key_size;
+  return i < size ? row - i + other(i, size / 2) : row;
 }
 
 void rope_row(const RopeFrequencies& f, uint32_t position, std::span<float> cosines, std::span<float> sines) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "model/config.h"
@@ -23,8 +24,8 @@ RopeFrequencies rope_frequencies(const Rope& rope, uint32_t length_class);
 // cosines, sines: [size / 2]
 void rope_row(const RopeFrequencies& frequencies, uint32_t position, std::span<float> cosines, std::span<float> sines);
 
-// Where number i of a head's rotated ones stands in the other order of pairs: `to_interleaved`, i counts in (2i, 2i + 1) and the answer in
-// (i, i + half), else the other way.
-size_t other_pair_order(size_t i, size_t half, bool to_interleaved);
+// Where a row of a canonical tensor (without its block) stands in a checkpoint whose pairs are in the other order: `interleaved`, `row` counts in
+// (2i, 2i + 1) and the answer in (i, i + half), else the other way. Rows that aren't rotated stay.
+size_t other_order_row(const Config& config, std::string_view tensor, size_t row, bool interleaved);
 
 }  // namespace moiety

@@ -77,7 +77,7 @@ TEST_F(Functions, Bf16) {
   const at::Tensor targets = at::tensor({3, 0, -1, 11, 3}, at::kInt);
   same({random({5, 8}), random({12, 8})}, [&](const Tensors& x) { return head_loss(x[0], x[1], targets, 0.01f, pass_).loss; },
        [&](const Tensors& x) { return plain_head_loss(x[0], x[1], targets, 0.01f).loss; }, bf16_tolerance);
-  const CausalShape shape{2, 70, 4, 2, 6, 0, 0.3f};
+  const CausalShape shape{2, 70, 4, 2, 6, 6, 0, 0.3f};
   same({random({140, 24}), random({140, 12}), random({140, 12})}, [&](const Tensors& x) { return attention(shape, x[0], x[1], x[2], pass_); },
        [&](const Tensors& x) { return plain_attention(shape, x[0], x[1], x[2]); }, bf16_tolerance);
   const at::Tensor x = at::randn({33, 20}), w = at::randn({7, 20}), expected = plain_linear(x, w);
@@ -102,13 +102,18 @@ TEST_F(Functions, Norms) {
 TEST_F(Functions, Rope) {
   const RopeTable table = rope_table(16, 6, 100);
   same({random({24, 18})}, [&](const Tensors& x) { return rope(x[0], table, 12, 6, pass_); }, [&](const Tensors& x) { return plain_rope(x[0], table, 12, 6); });
+  // The last 6 of 9 numbers of a head.
+  same({random({24, 18})}, [&](const Tensors& x) { return rope(x[0], table, 12, 9, pass_); }, [&](const Tensors& x) { return plain_rope(x[0], table, 12, 9); });
 }
 
 TEST_F(Functions, Attention) {
   for (size_t window : {0, 5}) {
-    const CausalShape shape{2, 70, 4, 2, 6, window, 0.3f};
+    const CausalShape shape{2, 70, 4, 2, 6, 6, window, 0.3f};
     same({random({140, 24}), random({140, 12}), random({140, 12})}, [&](const Tensors& x) { return attention(shape, x[0], x[1], x[2], pass_); },
          [&](const Tensors& x) { return plain_attention(shape, x[0], x[1], x[2]); });
+    const CausalShape wide{2, 70, 4, 2, 6, 9, window, 0.3f};  // values of another size
+    same({random({140, 24}), random({140, 12}), random({140, 18})}, [&](const Tensors& x) { return attention(wide, x[0], x[1], x[2], pass_); },
+         [&](const Tensors& x) { return plain_attention(wide, x[0], x[1], x[2]); });
   }
 }
 

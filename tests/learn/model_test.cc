@@ -92,6 +92,19 @@ ffn = {experts = [{count = 3, width = 5}, {kind = "constant"}], routing = "softm
   check_gradients();
 }
 
+// Once with queries of a low rank, once without; on the way into the latent space keys and values share it.
+TEST_F(Models, LatentAttention) {
+  build(R"t(
+[[block]]
+attention = {kind = "latent", heads = 2, kv_rank = 5, q_rank = 7, head = 3, rope_head = 4, value_head = 6}
+ffn = {kind = "dense", width = 6}
+[[block]]
+attention = {kind = "latent", heads = 3, kv_rank = 4, head = 2, rope_head = 2, value_head = 3}
+ffn = {experts = 3, width = 4, routing = "sigmoid | top_k(3) | renorm", shared = {width = 5}}
+)t");
+  check_gradients();
+}
+
 const char* const multi_token = R"t(
 head = {kind = "multi_token", ahead = 2, weight = 0.6, block = {attention = {heads = 4}, ffn = {experts = 3, width = 4, routing = "softmax | top_k(3)"}}}
 [[block]]

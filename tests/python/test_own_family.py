@@ -27,12 +27,8 @@ def tensors_of(config, rng):
         out[f"{prefix}ffn_up{suffix}.weight"] = rng.normal(size=(*stack, width, D)) / 6
         out[f"{prefix}ffn_down{suffix}.weight"] = rng.normal(size=(*stack, D, width)) / 6
 
-    scores = 0  # of the last router
-    for i, block in enumerate(config["blocks"]):
-        p, a, f = f"blk.{i}.", block["attention"], block["ffn"]
+    def causal_of(p, a):
         q, k = a["heads"] * a["head_size"], a["kv_heads"] * a["head_size"]
-        for name in ("attn_norm", "ffn_norm"):
-            out[f"{p}{name}.weight"] = 1 + 0.1 * rng.normal(size=D)
         for name, rows in (("attn_q", q), ("attn_k", k), ("attn_v", k)):
             out[f"{p}{name}.weight"] = rng.normal(size=(rows, D)) / 8
             if a.get("bias"):
@@ -44,6 +40,21 @@ def tensors_of(config, rng):
             whole = a["qk_norm"] == "whole"
             out[f"{p}attn_q_norm.weight"] = 1 + 0.1 * rng.normal(size=q if whole else a["head_size"])
             out[f"{p}attn_k_norm.weight"] = 1 + 0.1 * rng.normal(size=k if whole else a["head_size"])
+
+    def latent_of(p, a):
+        h, low, rank, plain, rotated, value = (a[key] for key in ("heads", "q_rank", "kv_rank", "head_size", "rope_head_size", "value_head_size"))
+        shapes = {"attn_q_a": (low, D), "attn_q_b": (h * (plain + rotated), low), "attn_kv_a_mqa": (rank + rotated, D), "attn_k_b": (h, rank, plain), "attn_v_b": (h, value, rank), "attn_output": (D, h * value)}
+        for name, shape in shapes.items():
+            out[f"{p}{name}.weight"] = rng.normal(size=shape) / 6
+        for name, size in (("attn_q_a_norm", low), ("attn_kv_a_norm", rank)):
+            out[f"{p}{name}.weight"] = 1 + 0.1 * rng.normal(size=size)
+
+    scores = 0  # of the last router
+    for i, block in enumerate(config["blocks"]):
+        p, a, f = f"blk.{i}.", block["attention"], block["ffn"]
+        for name in ("attn_norm", "ffn_norm"):
+            out[f"{p}{name}.weight"] = 1 + 0.1 * rng.normal(size=D)
+        latent_of(p, a) if a.get("kind") == "latent" else causal_of(p, a)
         if "experts" not in f:
             ffn(p, "", "swiglu", 0, f["width"])
             continue
@@ -139,7 +150,41 @@ def choices(scores, t, p, f, token):
     return [(e, weights[e] / weights[order].sum()) for e in order]
 
 
+def rotated(x, theta):
+    """All numbers of each head, pairs (i, i + half).   x: [positions, heads, numbers]"""
+    n, h = len(x), x.shape[-1]
+    angle = np.arange(n)[:, None] * theta ** (-np.arange(0, h, 2) / h)
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    return np.concatenate([x[..., :h // 2] * cos - x[..., h // 2:] * sin, x[..., h // 2:] * cos + x[..., :h // 2] * sin], -1)
+
+
+def attend(q, k, v, window):
+    """q, k: [positions, heads, numbers]; v's are of their own number."""
+    n = len(q)
+    scores = np.einsum("qhd,khd->hqk", q, k) / np.sqrt(q.shape[-1])
+    place = np.arange(n)
+    hidden = place[None, :] > place[:, None]
+    if window:
+        hidden |= place[None, :] <= place[:, None] - window
+    scores[:, hidden] = -np.inf
+    return np.einsum("hqk,khd->qhd", softmax(scores), v).reshape(n, -1)
+
+
+def latent_attention(x, t, p, a):
+    n, heads, rank, plain, eps = len(x), a["heads"], a["kv_rank"], a["head_size"], a["latent_norm_eps"]
+    assert eps == 1e-5  # as `norm` has it
+    q = (norm(x @ t[f"{p}attn_q_a.weight"].T, t[f"{p}attn_q_a_norm.weight"]) @ t[f"{p}attn_q_b.weight"].T).reshape(n, heads, -1)
+    down = x @ t[f"{p}attn_kv_a_mqa.weight"].T
+    latent, shared = norm(down[:, :rank], t[f"{p}attn_kv_a_norm.weight"]), rotated(down[:, None, rank:], a["rope_theta"])
+    keys = np.einsum("nr,hrd->nhd", latent, t[f"{p}attn_k_b.weight"])
+    q = np.concatenate([q[..., :plain], rotated(q[..., plain:], a["rope_theta"])], -1)
+    k = np.concatenate([keys, np.repeat(shared, heads, 1)], -1)
+    return attend(q, k, np.einsum("nr,hdr->nhd", latent, t[f"{p}attn_v_b.weight"]), 0) @ t[f"{p}attn_output.weight"].T
+
+
 def attention(x, t, p, a):
+    if a.get("kind") == "latent":
+        return latent_attention(x, t, p, a)
     h, n = a["head_size"], len(x)
     q, k, v = (x @ t[f"{p}attn_{name}.weight"].T + t.get(f"{p}attn_{name}.bias", 0) for name in "qkv")
     if a["qk_norm"] == "whole":
@@ -147,18 +192,9 @@ def attention(x, t, p, a):
     q, k, v = (y.reshape(n, -1, h) for y in (q, k, v))
     if a["qk_norm"] == "per_head":
         q, k = norm(q, t[f"{p}attn_q_norm.weight"]), norm(k, t[f"{p}attn_k_norm.weight"])
-    angle = np.arange(n)[:, None] * a["rope_theta"] ** (-np.arange(0, h, 2) / h)
-    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    q, k = (np.concatenate([y[..., :h // 2] * cos - y[..., h // 2:] * sin, y[..., h // 2:] * cos + y[..., :h // 2] * sin], -1) for y in (q, k))
+    q, k = rotated(q, a["rope_theta"]), rotated(k, a["rope_theta"])
     share = a["heads"] // a["kv_heads"]
-    k, v = np.repeat(k, share, 1), np.repeat(v, share, 1)
-    scores = np.einsum("qhd,khd->hqk", q, k) / np.sqrt(h)
-    place = np.arange(n)
-    hidden = place[None, :] > place[:, None]
-    if a["window"]:
-        hidden |= place[None, :] <= place[:, None] - a["window"]
-    scores[:, hidden] = -np.inf
-    return np.einsum("hqk,khd->qhd", softmax(scores), v).reshape(n, -1) @ t[f"{p}attn_output.weight"].T + t.get(f"{p}attn_output.bias", 0)
+    return attend(q, np.repeat(k, share, 1), np.repeat(v, share, 1), a["window"]) @ t[f"{p}attn_output.weight"].T + t.get(f"{p}attn_output.bias", 0)
 
 
 def expected(config, tensors, ids):
@@ -305,6 +341,13 @@ SITE = ("blocks", 1, "ffn")
     (("blocks", 1, "attention", "sinks"), True, "'sinks' is not known"),
     (("blocks", 0, "attention", "bias"), True, "blk.0.attn_k.bias is missing"),
     (("blocks", 2, "attention", "output_bias"), 1, "output_bias"),
+    (("blocks", 0, "attention", "kind"), "linear", "no kind of attention 'linear'"),
+    (("blocks", 4, "attention", "kv_rank"), 0, "kv_rank is 0"),
+    (("blocks", 4, "attention", "kv_rank"), None, "kv_rank is missing"),
+    (("blocks", 4, "attention", "rope_head_size"), 5, "pairs"),
+    (("blocks", 4, "attention", "kv_heads"), 2, "'kv_heads' is not known"),
+    (("blocks", 5, "attention", "value_head_size"), 8, "differ from those of the latent attention before"),
+    (("blocks", 4, "attention", "latent_norm_eps"), "small", "latent_norm_eps"),
     (("blocks", 0, "ffn", "width"), None, "width is missing"),
     (("blocks", 0, "ffn", "width"), 1 << 29, "width is"),
     ((*SITE, "experts"), [], "0 experts"),

@@ -1,0 +1,106 @@
+// kind = "latent": multi-head latent attention. Keys and values of all heads come out of one low-rank vector a position, which is all that a cache
+// keeps when the model is used, beside one rotated key that the heads share. DeepSeek-AI 2024, "DeepSeek-V2", arXiv 2405.04434, section 2.1.
+#include <ATen/ops/cat.h>
+
+#include <cmath>
+
+#include "learn/facts.h"
+#include "learn/function_attention.h"
+#include "learn/function_linear.h"
+#include "learn/function_norm.h"
+#include "learn/function_rope.h"
+#include "learn/part.h"
+#include "learn/positions.h"
+
+namespace moiety {
+namespace {
+
+constexpr float released_epsilon = 1e-6f;  // of the latent vectors' norms, in DeepSeek's and Transformers' classes
+
+class LatentPart : public ModelPart {
+ public:
+  LatentPart(const Table& t, const PartSite& site) : arena_(site.arena), d_(site.d) {
+    const auto size = [&](const char* key, uint64_t least) {
+      const uint64_t n = t.count(key);
+      if (n < least || n > 1 << 16) t.wrong(key, fmt::format("from {} to 65536 are possible", least));
+      return static_cast<int64_t>(n);
+    };
+    heads_ = size("heads", 1);
+    kv_rank_ = size("kv_rank", 1);
+    q_rank_ = t.has("q_rank") ? size("q_rank", 0) : 0;
+    plain_ = size("head", 1);
+    rotated_ = size("rope_head", 2);
+    value_ = size("value_head", 1);
+    if (rotated_ % 2 != 0) t.wrong("rope_head", fmt::format("{} numbers can't be rotated in pairs", rotated_));
+    base_ = t.number("rope", 10000);
+    rope_ = read_positions(t, site.context, rotated_, base_);
+    scale_ = static_cast<float>(t.number("scale", 1 / std::sqrt(static_cast<double>(head()))));
+    epsilon_ = static_cast<float>(t.number("latent_eps", released_epsilon));
+    const auto declare = [&](const char* name, std::vector<int64_t> shape) { return arena_.declare(site.prefix + name + ".weight", std::move(shape), {0, site.deviation}); };
+    if (q_rank_) {
+      q_a_ = declare("attn_q_a", {q_rank_, d_});
+      q_a_norm_ = arena_.declare(site.prefix + "attn_q_a_norm.weight", {q_rank_}, {1, 0});
+    }
+    q_ = declare(q_rank_ ? "attn_q_b" : "attn_q", {heads_ * head(), q_rank_ ? q_rank_ : d_});
+    kv_a_ = declare("attn_kv_a_mqa", {kv_rank_ + rotated_, d_});
+    kv_a_norm_ = arena_.declare(site.prefix + "attn_kv_a_norm.weight", {kv_rank_}, {1, 0});
+    k_b_ = declare("attn_k_b", {heads_, plain_, kv_rank_});
+    v_b_ = declare("attn_v_b", {heads_, value_, kv_rank_});
+    out_ = declare("attn_output", {d_, heads_ * value_});
+  }
+
+  at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) override {
+    Pass& pass = step.pass;
+    const std::vector<at::Tensor> down = linears(x, {arena_.value(q_rank_ ? q_a_ : q_), arena_.value(kv_a_)}, pass, pass.precision);
+    at::Tensor q = down[0];
+    if (q_rank_) q = linear(normed(q, q_a_norm_, pass), arena_.value(q_), pass, pass.precision);
+    q = rope(q, rope_, rows.length, head(), pass);
+    const at::Tensor latent = normed(down[1].narrow(1, 0, kv_rank_), kv_a_norm_, pass);
+    const at::Tensor shared_key = rope(down[1].narrow(1, kv_rank_, rotated_), rope_, rows.length, rotated_, pass);
+    const std::vector<at::Tensor> up = linears(latent, {by_rows(k_b_), by_rows(v_b_)}, pass, pass.precision);
+    const at::Tensor keys = at::cat({up[0].view({rows.rows, heads_, plain_}), shared_key.unsqueeze(1).expand({rows.rows, heads_, rotated_})}, 2);
+    const auto n = [](int64_t v) { return static_cast<size_t>(v); };
+    const CausalShape shape{n(rows.rows / rows.length), n(rows.length), n(heads_), n(heads_), n(head()), n(value_), 0, scale_};
+    const at::Tensor mixed = attention(shape, q, keys.view({rows.rows, heads_ * head()}), up[1], pass);
+    return linear(mixed, arena_.value(out_), pass, pass.precision);
+  }
+
+  PartFacts facts() const override {
+    PartFacts out;
+    out.latent = true;
+    out.qk_norm = "none";
+    out.config = {{"num_attention_heads", heads_}, {"num_key_value_heads", heads_}, {"kv_lora_rank", kv_rank_}, {"qk_nope_head_dim", plain_}, {"qk_rope_head_dim", rotated_},
+                  {"v_head_dim", value_}, {"rope_theta", base_}, {"q_lora_rank", q_rank_ ? nlohmann::json(q_rank_) : nlohmann::json()}};
+    if (epsilon_ != released_epsilon) out.beyond = "norms of latent vectors with another epsilon";
+    out.own = {{"kind", "latent"}, {"heads", heads_}, {"kv_rank", kv_rank_}, {"q_rank", q_rank_}, {"head_size", plain_}, {"rope_head_size", rotated_},
+               {"value_head_size", value_}, {"rope_theta", base_}, {"latent_norm_eps", epsilon_}};
+    return out;
+  }
+
+  size_t active_parameters() const override {
+    const int64_t queries = q_rank_ ? q_rank_ * (d_ + heads_ * head()) : heads_ * head() * d_;
+    return static_cast<size_t>(queries + (kv_rank_ + rotated_) * d_ + heads_ * (plain_ + value_) * kv_rank_ + d_ * heads_ * value_);
+  }
+
+ private:
+  int64_t head() const { return plain_ + rotated_; }
+  at::Tensor by_rows(size_t weight) const { return arena_.value(weight).view({-1, kv_rank_}); }
+  at::Tensor normed(const at::Tensor& x, size_t weight, Pass& pass) const { return rms_norm(x, arena_.value(weight), epsilon_, pass); }
+
+  Arena& arena_;
+  int64_t d_, heads_, kv_rank_, q_rank_, plain_, rotated_, value_;  // of a head: numbers that positions don't touch, that they turn, of its values
+  double base_;
+  float scale_, epsilon_;
+  RopeTable rope_;
+  size_t q_a_ = 0, q_a_norm_ = 0;  // with q_rank
+  size_t q_, kv_a_, kv_a_norm_, k_b_, v_b_, out_;
+};
+
+}  // namespace
+
+PartInfo latent_attention_part() {
+  return {"latent", "attention whose keys and values come out of one low-rank vector: heads, kv_rank, q_rank, head, rope_head, value_head, rope", "DeepSeek-AI 2024, DeepSeek-V2, arXiv 2405.04434",
+          [](const Table& t, const PartSite& site) -> std::unique_ptr<ModelPart> { return std::make_unique<LatentPart>(t, site); }};
+}
+
+}  // namespace moiety
