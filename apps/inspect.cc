@@ -68,11 +68,12 @@ std::string routing_of(const Model& model) {
   return out;
 }
 
-// Numbers of the model, whatever they are packed in: scales are none of their own.
+// Numbers of the model, whatever they are packed in: scales are none of their own, nor is the embedding once more as the head.
 uint64_t stored_elements(const Checkpoint& file) {
   uint64_t sum = 0;
   for (const Tensor& t : file.tensors()) {
     if (t.name.ends_with("_scales") || t.name.ends_with("_scale_inv")) continue;
+    if (file.config().tied_output && (t.name == "output.weight" || t.name == "lm_head.weight")) continue;
     const bool pairs = t.name.ends_with("_blocks") && t.type == TensorType::u8;  // two 4-bit numbers in a byte
     sum += pairs ? 2 * t.count() : t.count();
   }

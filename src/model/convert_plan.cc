@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "model/family.h"
 
 namespace moiety {
 namespace {
@@ -74,6 +75,10 @@ std::vector<Target> plan_targets(const Config& c, bool to_hf, const std::string&
       if (is_new) targets.push_back({.name = name, .shape = {}, .pieces = {}, .element = e, .one_each = one_each});
       targets[at->second].pieces.push_back({t, row->second});
     }
+  }
+  if (!to_hf && c.tied_output && c.family->gguf_head) {
+    const auto embedding = std::ranges::find(targets, names.at("token_embd.weight").stored, &Target::name);
+    targets.push_back({.name = names.at("output.weight").stored, .shape = {}, .pieces = embedding->pieces});
   }
   for (Target& target : targets) target.shape = shape_of(c, target);
   return targets;

@@ -12,6 +12,7 @@ struct Family {
   std::vector<std::string_view> aliases = {};     // other model_types that mean the same
   bool dense = false;                 // no mixtures, whatever keys the file has
   const char* gguf;                   // general.architecture, or null where llama.cpp has none (then "moiety-" + name)
+  bool gguf_head = false;                // llama.cpp wants output.weight in the file, also where it is the embedding
   NormKind norm = NormKind::rms;
   NormPlacement placement = NormPlacement::pre;
   QkNorm qk_norm = QkNorm::none;

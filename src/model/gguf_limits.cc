@@ -18,6 +18,7 @@ class Limits {
   explicit Limits(const Config& c) : c_(c), family_(c.family->name) {}
 
   std::vector<std::string> lines() {
+    openings();
     masks();
     attention();
     ropes();
@@ -34,6 +35,24 @@ class Limits {
   bool one_of(std::initializer_list<std::string_view> names) const { return std::ranges::count(names, family_) > 0; }
   void unless(bool same, std::string value, const char* instead) {
     if (!same) lines_.push_back(fmt::format("{}: llama.cpp has no key for it; there {}, so results differ", value, instead));
+  }
+
+  // What such a file lacks, or has too much, for llama.cpp to open it.
+  void openings() {
+    const auto closed = [&](bool lacks, std::string what) {
+      if (lacks) lines_.push_back(fmt::format("{}: llama.cpp opens no such file", what));
+    };
+    const bool latent = one_of({"deepseek_v2", "deepseek_v3"});
+    closed(latent && !c_.q_rank && c_.blocks.size() != 26 && c_.blocks.size() != 27, fmt::format("queries without a low rank (q_lora_rank) in {} layers", c_.blocks.size()));
+    closed(latent && (c_.qkv_bias || c_.attention_output_bias), "biases of latent attention");
+    closed(one_of({"dots1", "olmoe"}) && c_.kv_heads != c_.heads, "fewer heads of keys than of queries");
+    closed(family_ == "lfm2_moe" && !std::ranges::all_of(c_.blocks, [](const BlockConfig& b) { return !b.experts || b.experts->router.choice_bias; }), "experts without a bias of their choice");
+    const auto first = std::ranges::find_if(c_.blocks, [](const BlockConfig& b) { return b.experts.has_value(); });
+    if (first == c_.blocks.end()) return;
+    closed((latent || family_ == "glm4_moe") && first->experts->shared.empty(), "experts without a shared one");
+    const bool dense_later = std::any_of(first, c_.blocks.end(), [](const BlockConfig& b) { return !b.experts; });
+    closed(one_of({"qwen2_moe", "qwen3_moe"}) && (dense_later || first != c_.blocks.begin()), "dense layers among those with experts");
+    closed(family_ == "ernie4_5_moe" && dense_later, "dense layers after the first with experts");
   }
 
   void masks() {

@@ -1,4 +1,4 @@
-// What llama.cpp computes differently from a GGUF file: values for which it has no key, because it fixes them for an architecture.
+// What llama.cpp computes differently from a GGUF file: values for which it has no key, because it fixes them for an architecture; and what it can't open.
 #pragma once
 #include <string>
 #include <vector>

@@ -1,10 +1,13 @@
 """Which family a description becomes, and that the engine computes of it what the trainer computed."""
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import tokenizers
 from checkpoints import logits
-from conftest import BUILD
+from conftest import BUILD, ROOT
 from test_finetune import ONE, engine_nll, evaluations, same_perplexity
 from test_train import TOKENIZER, call
 
@@ -84,6 +87,38 @@ def test_a_description_becomes_a_family(moiety, tmp_path, case):
     assert np.abs(whole - in_gguf).max() < 1e-5 * np.abs(whole).max()  # which may rotate other pairs, and add them up in another order
     call(moiety, "pack", tmp_path / "m.gguf", tmp_path / "p.gguf")
     assert json.loads(call(moiety, "inspect", tmp_path / "p.gguf", "--json"))["family"] == family
+
+
+HEADS = 'heads = 2, qk_norm = "{}"'
+OPENED = {
+    "deepseek_v3": CASES["deepseek_v3"][1],
+    "deepseek_v2": CASES["deepseek_v2-greedy"][1],
+    "dots1": CASES["dots1"][1],
+    "qwen2_moe": [("heads = 2, bias = true", MOE + 'shared = {width = 24, gate = true}, routing = "softmax | top_k(2)"')] * 2,
+    "olmoe": [(HEADS.format("whole"), MOE + 'routing = "softmax | top_k(2)"')] * 2,
+    "qwen3_moe": [(HEADS.format("per_head"), MOE + 'routing = "softmax | top_k(2) | renorm"')] * 2,
+}
+
+
+@pytest.mark.parametrize("family", OPENED)
+def test_llama_cpp_continues_what_was_trained(moiety, tmp_path, family):
+    model = trained(moiety, tmp_path, OPENED[family])
+    assert json.loads((model / "config.json").read_text())["model_type"] == family
+    said = subprocess.run([moiety, "convert", model, tmp_path / "m.gguf"], check=True, capture_output=True, text=True).stderr
+    assert said.count("llama.cpp") == ("deepseek" in family) and ("latent norms with epsilon 1e-06" in said) == ("deepseek" in family)  # the model's is 1e-5
+    prompt, count = json.loads(call(moiety, "tokenize", model, "a green house by", "--no-special", "--json"))["ids"], 8
+    ids = list(prompt)
+    while len(ids) < len(prompt) + count:
+        last = logits(moiety, model, ids, tmp_path / "out")[0][-1]
+        first, second = np.argsort(-last)[:2]
+        if last[first] - last[second] < 1e-2:
+            break  # nothing that both must agree on
+        ids.append(int(first))
+    assert len(ids) > len(prompt)
+    run = subprocess.run([sys.executable, ROOT / "tests/python/test_llama_cpp.py", tmp_path / "m.gguf", json.dumps(prompt), str(len(ids) - len(prompt))], capture_output=True, text=True, timeout=120)
+    answers = [line for line in run.stdout.splitlines() if line.startswith("ANSWER ")]
+    assert answers, run.stderr[-1500:]
+    assert json.loads(answers[0][7:]) == tokenizers.Tokenizer.from_file(str(model / "tokenizer.json")).decode(ids[len(prompt):], skip_special_tokens=False)
 
 
 @pytest.mark.parametrize("change, words", [

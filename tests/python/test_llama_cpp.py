@@ -4,7 +4,9 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from checkpoints import logits, read_tensors, write_checkpoint
 from conftest import ROOT
 
 FIXTURES = ROOT / "tests/fixtures"
@@ -57,6 +59,41 @@ def warnings(moiety, source, out):
 def test_values_that_llama_cpp_has_no_key_for_are_named(moiety, tmp_path, name, values):
     assert warnings(moiety, FIXTURES / name, tmp_path / "model.gguf") == values
     assert warnings(moiety, FIXTURES / name, tmp_path / "hf") == []
+
+
+@pytest.mark.parametrize("name, why", [
+    ("deepseek_v2-lite", "queries without a low rank (q_lora_rank) in 3 layers"),
+    ("deepseek_v3-halves", "biases of latent attention"),
+    ("ernie4_5_moe-bias", "dense layers after the first with experts"),
+    ("glm4_moe-unshared", "experts without a shared one"),
+    ("lfm2_moe-bias", "experts without a bias of their choice"),
+    ("olmoe-clip", "fewer heads of keys than of queries"),
+    ("qwen2_moe-sparse_step", "dense layers among those with experts"),
+])
+def test_files_that_llama_cpp_cannot_open_are_named(moiety, tmp_path, name, why):
+    out = tmp_path / "model.gguf"
+    run = subprocess.run([moiety, "convert", FIXTURES / name, out], check=True, capture_output=True, text=True)
+    assert f"warning: {why}: llama.cpp opens no such file" in run.stderr
+    opened = subprocess.run([sys.executable, __file__, out, "[5, 6]", "1"], capture_output=True, text=True, timeout=120)
+    assert opened.returncode != 0 and "error loading model" in opened.stderr
+
+
+@pytest.mark.parametrize("name", ["dots1", "exaone_moe", "minimax_m2", "mixtral", "olmo2", "olmoe", "qwen2_moe", "qwen3"])
+def test_a_head_that_is_the_embedding(moiety, tmp_path, name):
+    """Some architectures want it in the file all the same. For us it stays the embedding, and takes no memory."""
+    source, out = tmp_path / "tied", tmp_path / "model.gguf"
+    config = json.loads((FIXTURES / name / "config.json").read_text()) | {"tie_word_embeddings": True}
+    write_checkpoint(source, config, {k: v for k, v in read_tensors(FIXTURES / name).items() if k != "lm_head.weight"})
+    assert warnings(moiety, source, out) == []
+    opened = subprocess.run([sys.executable, __file__, out, "[5, 6]", "1"], capture_output=True, text=True, timeout=120)
+    assert "ANSWER" in opened.stdout, opened.stderr[-1500:]
+    subprocess.run([moiety, "--quiet", "pack", out, tmp_path / "packed.gguf"], check=True, capture_output=True)
+    subprocess.run([moiety, "--quiet", "convert", out, tmp_path / "back", "--to", "hf"], check=True, capture_output=True)
+    assert "lm_head.weight" not in read_tensors(tmp_path / "back")
+    counts = {json.loads(subprocess.run([moiety, "inspect", m, "--json"], check=True, capture_output=True, text=True).stdout)["parameters"]["total"] for m in (source, out, tmp_path / "packed.gguf")}
+    assert len(counts) == 1
+    (same, _), (whole, said) = (logits(moiety, m, [5, 6, 7, 8], tmp_path / "out") for m in (source, out))
+    assert np.abs(whole - same).max() < 1e-5 * np.abs(same).max() and "skipped" not in said
 
 
 @pytest.mark.parametrize("name", NAMES)
