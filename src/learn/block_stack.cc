@@ -1,30 +1,52 @@
 #include "learn/block_stack.h"
 
+#include <ATen/TensorOperators.h>
+
 #include "learn/facts.h"
 
 namespace moiety {
 
+void BlockStack::append(const PartInfo& part, const Table& table, const PartSite& site, const std::string& name) {
+  using Norms = BlockStyle::Norms;
+  const Norms norms = site.style.norms;
+  Layer layer{{}, {}, name == "ffn" && norms == Norms::parallel, nullptr};
+  if (norms != Norms::post && !layer.beside) layer.before.emplace(site, name + "_norm");
+  layer.part = part.build(table, site);
+  if (norms == Norms::post || norms == Norms::sandwich) layer.after.emplace(site, name + "_post_norm");
+  layers_.push_back(std::move(layer));
+}
+
 void BlockStack::append(const Table& block, PartSite site) {
-  arena_ = &site.arena, epsilon_ = site.epsilon;
+  style_ = site.style;
   site.earlier_scores = scores_;
   const Table mixer = block.table("attention"), ffn = block.table("ffn");
-  const size_t attention_norm = arena_->declare(site.prefix + "attn_norm.weight", {site.d}, {1, 0});
-  layers_.push_back({attention_norm, named(mixer_parts(), mixer, "kind", "causal").build(mixer, site)});
-  const size_t ffn_norm = arena_->declare(site.prefix + "ffn_norm.weight", {site.d}, {1, 0});
-  layers_.push_back({ffn_norm, named(ffn_parts(), ffn, "kind", "moe").build(ffn, site)});
+  append(named(mixer_parts(), mixer, "kind", "causal"), mixer, site, "attn");
+  append(named(ffn_parts(), ffn, "kind", "moe"), ffn, site, "ffn");
   if (const int64_t here = layers_.back().part->router_scores()) scores_ = here;
 }
 
-SumAndNorm BlockStack::forward(at::Tensor x, const at::Tensor& last, const RowContext& rows, TrainingStep& step) {
-  at::Tensor y;  // still to be added to x
-  const auto next = [&](const at::Tensor& norm) {
-    if (!y.defined()) return rms_norm(x, norm, epsilon_, step.pass);
-    const SumAndNorm both = add_and_norm(x, y, norm, epsilon_, step.pass);
-    x = both.sum;
+SumAndNorm BlockStack::forward(at::Tensor x, const Norm& last, const RowContext& rows, TrainingStep& step) {
+  at::Tensor y;      // still to be added to x
+  at::Tensor input;  // of the layer
+  const auto sum_into = [&](const Norm& norm) {
+    if (!y.defined()) return norm(x, step.pass);
+    const SumAndNorm both = norm.of_sum(x, y, step.pass);
+    x = both.sum, y = at::Tensor();
     return both.normed;
   };
-  for (Layer& layer : layers_) y = layer.part->forward(next(arena_->value(layer.norm)), rows, step);
-  const at::Tensor normed = next(last);
+  for (Layer& layer : layers_) {
+    if (layer.before) {
+      input = sum_into(*layer.before);
+    } else if (!layer.beside) {
+      if (y.defined()) x = x + y, y = at::Tensor();
+      input = x;
+    }
+    at::Tensor out = layer.part->forward(input, rows, step);
+    if (layer.after) out = (*layer.after)(out, step.pass);
+    if (style_.residual_scale != 1) out = out * style_.residual_scale;
+    y = y.defined() ? y + out : out;
+  }
+  const at::Tensor normed = sum_into(last);
   return {x, normed};
 }
 
@@ -66,6 +88,7 @@ PartFacts BlockStack::facts() const {
     out.bias |= part.bias;
     if (!part.routing.empty()) out.routing = part.routing, out.shared_width = part.shared_width, out.shared_gate = part.shared_gate;
     if (!part.beyond.empty()) out.beyond = part.beyond;
+    if (!part.unwritten.empty()) out.unwritten = part.unwritten;
   }
   return out;
 }

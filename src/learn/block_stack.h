@@ -1,7 +1,6 @@
-// Blocks of a mixer and an FFN, each behind a norm, one after another.
+// Blocks of a mixer and an FFN, with norms, one after another.
 #pragma once
-#include "learn/function_norm.h"
-#include "learn/part.h"
+#include "learn/norm.h"
 
 namespace moiety {
 
@@ -10,8 +9,8 @@ class BlockStack : public TrainedPart {
   // Declares a block more, as its table says; `site` is its place, but for the routers before it.
   void append(const Table& block, PartSite site);
 
-  // The sums that the last block leaves, and these behind a last norm, whose weight is `last`.   x: [rows, d]
-  SumAndNorm forward(at::Tensor x, const at::Tensor& last, const RowContext& rows, TrainingStep& step);
+  // The sums that the last block leaves, and these behind a last norm.   x: [rows, d]
+  SumAndNorm forward(at::Tensor x, const Norm& last, const RowContext& rows, TrainingStep& step);
 
   void after_step(const TrainingStep& step) override;
   void see_text(std::span<const uint64_t> tokens, uint64_t seed) override;
@@ -22,11 +21,13 @@ class BlockStack : public TrainedPart {
 
  private:
   struct Layer {
-    size_t norm;
+    std::optional<Norm> before, after;  // of its input and its output
+    bool beside;                        // its input is that of the layer before it
     std::unique_ptr<ModelPart> part;
   };
-  Arena* arena_ = nullptr;
-  float epsilon_ = 0;
+  void append(const PartInfo& part, const Table& table, const PartSite& site, const std::string& name);
+
+  BlockStyle style_;
   int64_t scores_ = 0;  // of the last router
   std::vector<Layer> layers_;  // mixer and FFN in turn
 };

@@ -15,7 +15,8 @@ struct PartFacts {
   int64_t shared_width = 0;  // of the SwiGLU FFN that every row uses beside it; 0: none
   bool shared_gate = false;  // whether that has a gate
   size_t dense_first = 0;    // of a stack: blocks before those with experts
-  std::string beyond;   // what those keys have no words for; empty: they say all
+  std::string beyond;        // what those keys have no words for; empty: they say all
+  std::string unwritten;     // what Moiety's own have no words for, either: only a model that a run starts from has it
   nlohmann::json own = nlohmann::json::object();  // model/config_own.h: of a block's "attention" or "ffn"
 };
 

@@ -9,18 +9,19 @@ namespace moiety {
 namespace {
 
 // Backwards, everything turns the other way.
-at::Tensor turned(const at::Tensor& x, const at::Tensor& cosines, const at::Tensor& sines, int64_t length, int64_t head, Pass& pass) {
+at::Tensor turned(const at::Tensor& x, const at::Tensor& cosines, const at::Tensor& sines, int64_t length, int64_t head, int64_t at, Pass& pass) {
   at::Tensor out = at::empty_like(x);
   const ConstRows from = rows_of(x);
   const Rows to = rows_to(out);
-  const size_t size = static_cast<size_t>(head), half = static_cast<size_t>(cosines.size(1)), still = size - 2 * half;
+  const size_t size = static_cast<size_t>(head), half = static_cast<size_t>(cosines.size(1)), first = static_cast<size_t>(at), last = first + 2 * half;
   pass.workers.run(from.rows, 32, [&](size_t begin, size_t end, size_t) {
     for (size_t r = begin; r < end; r++) {
       const size_t position = r % static_cast<size_t>(length);
       const std::span c(cosines.data_ptr<float>() + position * half, half), s(sines.data_ptr<float>() + position * half, half);
       for (size_t h = 0; h < from.cols; h += size) {
-        std::copy_n(from[r] + h, still, to[r] + h);
-        rotate({from[r] + h + still, 2 * half}, c, s, false, to[r] + h + still);
+        std::copy_n(from[r] + h, first, to[r] + h);
+        rotate({from[r] + h + first, 2 * half}, c, s, false, to[r] + h + first);
+        std::copy_n(from[r] + h + last, size - last, to[r] + h + last);
       }
     }
   });
@@ -28,17 +29,18 @@ at::Tensor turned(const at::Tensor& x, const at::Tensor& cosines, const at::Tens
 }
 
 struct Rope : torch::autograd::Function<Rope> {
-  static at::Tensor forward(AutogradContext* c, at::Tensor x, at::Tensor cosines, at::Tensor sines, int64_t length, int64_t head, Pass* pass) {
+  static at::Tensor forward(AutogradContext* c, at::Tensor x, at::Tensor cosines, at::Tensor sines, int64_t length, int64_t head, int64_t at, Pass* pass) {
     c->save_for_backward({cosines, sines});
     c->saved_data["length"] = length;
     c->saved_data["head"] = head;
+    c->saved_data["at"] = at;
     keep(c, pass);
-    return turned(x, cosines, sines, length, head, *pass);
+    return turned(x, cosines, sines, length, head, at, *pass);
   }
   static variable_list backward(AutogradContext* c, variable_list d_out) {
     const variable_list saved = c->get_saved_variables();
     Pass& pass = kept(c);
-    return {turned(d_out[0].contiguous(), saved[0], -saved[1], c->saved_data["length"].toInt(), c->saved_data["head"].toInt(), pass), {}, {}, {}, {}, {}};
+    return {turned(d_out[0].contiguous(), saved[0], -saved[1], c->saved_data["length"].toInt(), c->saved_data["head"].toInt(), c->saved_data["at"].toInt(), pass), {}, {}, {}, {}, {}, {}};
   }
 };
 
@@ -62,16 +64,16 @@ RopeTable rope_table(int64_t length, int64_t size, double base) {
   return rope_table(length, frequencies, 1);
 }
 
-at::Tensor plain_rope(const at::Tensor& x, const RopeTable& table, int64_t length, int64_t head) {
-  const int64_t half = table.cosines.size(1), still = head - 2 * half;
-  const at::Tensor heads = x.reshape({-1, length, x.size(1) / head, head}), parts = heads.narrow(3, still, 2 * half).reshape({-1, length, x.size(1) / head, 2, half});
+at::Tensor plain_rope(const at::Tensor& x, const RopeTable& table, int64_t length, int64_t head, int64_t at) {
+  const int64_t half = table.cosines.size(1), last = at + 2 * half;
+  const at::Tensor heads = x.reshape({-1, length, x.size(1) / head, head}), parts = heads.narrow(3, at, 2 * half).reshape({-1, length, x.size(1) / head, 2, half});
   const at::Tensor c = table.cosines.narrow(0, 0, length).to(x.options()).unsqueeze(1), s = table.sines.narrow(0, 0, length).to(x.options()).unsqueeze(1);
   const at::Tensor a = parts.select(3, 0), b = parts.select(3, 1);
-  return at::cat({heads.narrow(3, 0, still), a * c - b * s, b * c + a * s}, 3).reshape(x.sizes());
+  return at::cat({heads.narrow(3, 0, at), a * c - b * s, b * c + a * s, heads.narrow(3, last, head - last)}, 3).reshape(x.sizes());
 }
 
-at::Tensor rope(const at::Tensor& x, const RopeTable& table, int64_t length, int64_t head, Pass& pass) {
-  return ours(x) ? Rope::apply(x.contiguous(), table.cosines, table.sines, length, head, &pass) : plain_rope(x, table, length, head);
+at::Tensor rope(const at::Tensor& x, const RopeTable& table, int64_t length, int64_t head, Pass& pass, int64_t at) {
+  return ours(x) ? Rope::apply(x.contiguous(), table.cosines, table.sines, length, head, at, &pass) : plain_rope(x, table, length, head, at);
 }
 
 }  // namespace moiety

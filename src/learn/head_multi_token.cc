@@ -25,7 +25,7 @@ at::Tensor shifted(const at::Tensor& targets, int64_t length) {
 
 class MultiToken : public HeadPart {
  public:
-  MultiToken(const Table& t, const HeadSite& s) : arena_(s.part.arena), input_(s.input), output_(s.output), z_loss_(s.z_loss), epsilon_(s.part.epsilon), weight_(t.schedule("weight", 0.3)) {
+  MultiToken(const Table& t, const HeadSite& s) : arena_(s.part.arena), input_(s.input), output_(s.output), z_loss_(s.z_loss), weight_(t.schedule("weight", 0.3)) {
     const uint64_t ahead = t.count("ahead", 1);
     if (ahead == 0 || ahead > most_ahead) t.wrong("ahead", fmt::format("from 1 to {} tokens behind the next one are possible", most_ahead));
     const Table block = t.has("block") ? t.table("block") : s.last_block;
@@ -39,7 +39,7 @@ class MultiToken : public HeadPart {
     at::Tensor before = x.sum, next = targets;
     for (size_t k = 0; k < depths_.size(); k++) {
       const RowContext ahead{rows.rows, rows.length, at::clamp_min(next, 0), rows.seed};  // rows without a target count nowhere
-      const SumAndNorm y = depths_[k].stack.forward(joined(depths_[k], input_.forward(ahead, step), before, step.pass), arena_.value(depths_[k].last_norm), ahead, step);
+      const SumAndNorm y = depths_[k].stack.forward(joined(depths_[k], input_.forward(ahead, step), before, step.pass), depths_[k].last_norm, ahead, step);
       next = shifted(next, rows.length);
       step.losses.emplace_back(fmt::format("token_{}", k + 2), head_loss(y.normed, arena_.value(output_), next, z_loss_, step.pass).loss * share);
       before = y.sum;
@@ -62,26 +62,27 @@ class MultiToken : public HeadPart {
 
  private:
   struct Depth {
-    size_t embedding_norm, hidden_norm, join, last_norm;
+    Norm embedding_norm, hidden_norm, last_norm;
+    size_t join;
     BlockStack stack;  // of one block
   };
 
   void add_depth(const Table& block, PartSite site, uint32_t layer) {
     site.prefix = fmt::format("blk.{}.", layer), site.layer = layer;
-    const auto norm = [&](const char* name) { return arena_.declare(site.prefix + "nextn." + name + ".weight", {site.d}, {1, 0}); };
-    Depth& d = depths_.emplace_back(Depth{norm("enorm"), norm("hnorm"), arena_.declare(site.prefix + "nextn.eh_proj.weight", {site.d, 2 * site.d}, {0, site.deviation}), norm("shared_head_norm"), {}});
-    d.stack.append(block, site);
+    Norm embedding(site, "nextn.enorm"), hidden(site, "nextn.hnorm"), last(site, "nextn.shared_head_norm");
+    const size_t join = arena_.declare(site.prefix + "nextn.eh_proj.weight", {site.d, 2 * site.d}, {0, site.deviation});
+    depths_.push_back({embedding, hidden, last, join, {}});
+    depths_.back().stack.append(block, site);
   }
 
   at::Tensor joined(const Depth& d, const at::Tensor& embedded, const at::Tensor& hidden, Pass& pass) const {
-    const at::Tensor e = rms_norm(embedded, arena_.value(d.embedding_norm), epsilon_, pass), h = rms_norm(hidden, arena_.value(d.hidden_norm), epsilon_, pass);
-    return linear(at::cat({e, h}, 1), arena_.value(d.join), pass);
+    return linear(at::cat({d.embedding_norm(embedded, pass), d.hidden_norm(hidden, pass)}, 1), arena_.value(d.join), pass);
   }
 
   Arena& arena_;
   InputPart& input_;
   size_t output_;
-  float z_loss_, epsilon_;
+  float z_loss_;
   Schedule weight_;
   std::vector<Depth> depths_;
 };

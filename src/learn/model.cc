@@ -1,5 +1,9 @@
 #include "learn/model.h"
 
+#include <ATen/TensorOperators.h>
+
+#include <algorithm>
+
 #include "learn/facts.h"
 #include "learn/init.h"
 
@@ -15,20 +19,40 @@ LanguageModel::LanguageModel(const Table& t, int64_t vocabulary, Arena& arena) :
   count_ = t.count("blocks");
   if (context_ > 1 << 20) t.wrong("context", "it is larger than 1048576");
   if (count_ == 0 || count_ > 10000) t.wrong("blocks", "from 1 to 10000 are possible");
+  read_style(t);
   const std::vector<Table> kinds = t.tables("block");
   if (kinds.empty()) t.wrong("block", "at least one [[model.block]] is needed");
-  const auto site = [&](uint32_t layer) { return PartSite{fmt::format("blk.{}.", layer), layer, d_, context_, vocabulary_, deviation, epsilon_, arena_}; };
+  const auto site = [&](uint32_t layer) { return PartSite{fmt::format("blk.{}.", layer), layer, d_, context_, vocabulary_, deviation, epsilon_, arena_, 0, style_}; };
   input_ = built(inputs(), t, "input", site(0));
   for (uint32_t i = 0; i < count_; i++) blocks_.append(kinds[i % kinds.size()], site(i));
-  output_norm_ = arena_.declare("output_norm.weight", {d_}, {1, 0});
+  PartSite last = site(static_cast<uint32_t>(count_));
+  last.prefix = "";
+  output_norm_.emplace(last, "output_norm");
   tied_ = t.flag("tied", true);
   const size_t output = tied_ ? input_->table() : arena_.declare("output.weight", {vocabulary_, d_}, {0, deviation});
   head_ = built(heads(), t, "head", HeadSite{site(static_cast<uint32_t>(count_)), *input_, output, z_loss, kinds[(count_ - 1) % kinds.size()]});
   named(inits(), t, "init", "normal").apply({d_, count_, t}, arena_.parameters());
 }
 
+void LanguageModel::read_style(const Table& t) {
+  const std::string norms = t.text("norms", "pre");
+  constexpr std::array<std::string_view, 4> names = {"pre", "post", "sandwich", "parallel"};
+  const auto name = std::ranges::find(names, norms);
+  if (name == names.end()) t.wrong("norms", fmt::format("{} is expected", fmt::join(names, ", ")));
+  style_.norms = static_cast<BlockStyle::Norms>(name - names.begin());
+  style_.layer_norm = t.flag("layer_norm", false);
+  style_.norm_bias = style_.layer_norm && t.flag("norm_bias", false);
+  style_.residual_scale = static_cast<float>(t.number("residual_scale", 1));
+  embedding_scale_ = static_cast<float>(t.number("embedding_scale", 1));
+  logit_scale_ = static_cast<float>(t.number("logit_scale", 1));
+}
+
 SumAndNorm LanguageModel::last_rows(const RowContext& rows, TrainingStep& step) {
-  return blocks_.forward(input_->forward(rows, step), arena_.value(output_norm_), rows, step);
+  at::Tensor x = input_->forward(rows, step);
+  if (embedding_scale_ != 1) x = x * embedding_scale_;
+  SumAndNorm out = blocks_.forward(x, *output_norm_, rows, step);
+  if (logit_scale_ != 1) out.normed = out.normed * logit_scale_;  // the head is linear
+  return out;
 }
 
 HeadResult LanguageModel::forward(const RowContext& rows, const at::Tensor& targets, TrainingStep& step) {
@@ -59,6 +83,7 @@ PartFacts LanguageModel::facts() const {
   out.config.update(out.own);
   out.config.update({{"hidden_act", "silu"}, {"attention_bias", false}});
   out.own["blocks"] = blocks;
+  if (style_ != BlockStyle() || embedding_scale_ != 1 || logit_scale_ != 1) out.unwritten = "norms of another kind or place, or scales of embeddings, residuals and logits";
   return out;
 }
 

@@ -31,15 +31,17 @@ class LanguageModel {
  private:
   std::array<TrainedPart*, 3> parts() { return {input_.get(), &blocks_, head_.get()}; }
   SumAndNorm last_rows(const RowContext& rows, TrainingStep& step);
+  void read_style(const Table& table);
 
   Arena& arena_;
   int64_t d_, context_, vocabulary_;
-  float epsilon_;
+  float epsilon_, embedding_scale_, logit_scale_;
+  BlockStyle style_;
   bool tied_;
   uint64_t count_;  // of blocks
   std::unique_ptr<InputPart> input_;
   BlockStack blocks_;
-  size_t output_norm_;
+  std::optional<Norm> output_norm_;
   std::unique_ptr<HeadPart> head_;
 };
 

@@ -72,6 +72,15 @@ class ModelPart : public TrainedPart {
   virtual PartFacts facts() const = 0;
 };
 
+// What all blocks of a model have in common.
+struct BlockStyle {
+  enum class Norms : uint8_t { pre, post, sandwich, parallel };  // where a block's norms are: model/config.h, NormPlacement
+  Norms norms = Norms::pre;
+  bool layer_norm = false, norm_bias = false;  // LayerNorm instead of RMSNorm; its bias
+  float residual_scale = 1;                    // times what a mixer or an FFN adds
+  bool operator==(const BlockStyle&) const = default;
+};
+
 // Where a part stands.
 struct PartSite {
   std::string prefix;  // of its parameters' names: "blk.3."
@@ -83,6 +92,7 @@ struct PartSite {
   float epsilon = 1e-5f;    // of norms
   Arena& arena;
   int64_t earlier_scores = 0;  // of the nearest router before it; 0: there is none
+  BlockStyle style = {};
 };
 
 struct PartInfo {

@@ -1,22 +1,23 @@
 // kind = "causal": multi-head attention with grouped keys, rotary positions and optional norms of queries and keys.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/clamp.h>
+#include <ATen/ops/sigmoid.h>
+
 #include <cmath>
-#include <optional>
 
 #include "learn/facts.h"
 #include "learn/function_attention.h"
-#include "learn/function_bias.h"
-#include "learn/function_linear.h"
 #include "learn/function_norm.h"
 #include "learn/function_rope.h"
-#include "learn/part.h"
 #include "learn/positions.h"
+#include "learn/projection.h"
 
 namespace moiety {
 namespace {
 
 class CausalPart : public ModelPart {
  public:
-  CausalPart(const Table& t, const PartSite& site) : arena_(site.arena), d_(site.d) {
+  CausalPart(const Table& t, const PartSite& site) : arena_(site.arena), d_(site.d), epsilon_(site.epsilon) {
     heads_ = static_cast<int64_t>(t.count("heads"));
     kv_heads_ = static_cast<int64_t>(t.count("kv_heads", static_cast<uint64_t>(heads_)));
     if (heads_ > 1 << 16) t.wrong("heads", "it is larger than 65536");
@@ -26,15 +27,15 @@ class CausalPart : public ModelPart {
     if (head_ == 0 || head_ % 2 != 0) t.wrong("head", fmt::format("heads of {} numbers can't be rotated in pairs", head_));
     window_ = t.count("window", 0);
     base_ = t.number("rope", 10000);
-    rope_ = read_positions(t, site.context, head_, base_);
     qk_norm_ = t.text("qk_norm", "none");
     if (qk_norm_ != "none" && qk_norm_ != "per_head" && qk_norm_ != "whole") t.wrong("qk_norm", "none, per_head or whole is expected");
-    epsilon_ = site.epsilon;
+    read_variants(t, site);
     const bool bias = t.flag("bias", false), output_bias = t.flag("output_bias", false);
-    q_ = declare(site, "attn_q", heads_ * head_, d_, bias);
-    k_ = declare(site, "attn_k", kv_heads_ * head_, d_, bias);
-    v_ = declare(site, "attn_v", kv_heads_ * head_, d_, bias);
-    out_ = declare(site, "attn_output", d_, heads_ * head_, output_bias);
+    q_ = Projection(site, "attn_q", heads_ * head_, d_, bias);
+    k_ = Projection(site, "attn_k", kv_heads_ * head_, d_, bias);
+    v_ = Projection(site, "attn_v", kv_heads_ * head_, d_, bias);
+    out_ = Projection(site, "attn_output", d_, heads_ * head_, output_bias);
+    if (gated_) gate_ = Projection(site, "attn_gate", heads_ * head_, d_, false);
     if (qk_norm_ != "none") {
       q_norm_ = arena_.declare(site.prefix + "attn_q_norm.weight", {qk_norm_ == "whole" ? heads_ * head_ : head_}, {1, 0});
       k_norm_ = arena_.declare(site.prefix + "attn_k_norm.weight", {qk_norm_ == "whole" ? kv_heads_ * head_ : head_}, {1, 0});
@@ -42,13 +43,14 @@ class CausalPart : public ModelPart {
   }
 
   at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) override {
-    const std::vector<at::Tensor> qkv = linears(x, {arena_.value(q_.weight), arena_.value(k_.weight), arena_.value(v_.weight)}, step.pass, step.pass.precision);
-    const at::Tensor q = rope(normed(biased(qkv[0], q_, step.pass), q_norm_, step.pass), rope_, rows.length, head_, step.pass);
-    const at::Tensor k = rope(normed(biased(qkv[1], k_, step.pass), k_norm_, step.pass), rope_, rows.length, head_, step.pass);
+    Pass& pass = step.pass;
+    const std::vector<at::Tensor> qkv = linears(x, {arena_.value(q_.weight), arena_.value(k_.weight), arena_.value(v_.weight)}, pass, pass.precision);
+    const at::Tensor q = placed(biased(qkv[0], q_, arena_, pass), q_norm_, rows.length, pass), k = placed(biased(qkv[1], k_, arena_, pass), k_norm_, rows.length, pass);
     const auto n = [](int64_t v) { return static_cast<size_t>(v); };
-    const CausalShape shape{n(rows.rows / rows.length), n(rows.length), n(heads_), n(kv_heads_), n(head_), n(head_), n(window_), 1 / std::sqrt(static_cast<float>(head_))};
-    const at::Tensor mixed = attention(shape, q, k, biased(qkv[2], v_, step.pass), step.pass);
-    return biased(linear(mixed, arena_.value(out_.weight), step.pass, step.pass.precision), out_, step.pass);
+    const CausalShape shape{n(rows.rows / rows.length), n(rows.length), n(heads_), n(kv_heads_), n(head_), n(head_), n(window_), scale_};
+    at::Tensor mixed = attention(shape, q, k, clipped(biased(qkv[2], v_, arena_, pass)), pass);
+    if (gated_) mixed = mixed * at::sigmoid(project(x, gate_, arena_, pass));
+    return project(mixed, out_, arena_, pass);
   }
 
   PartFacts facts() const override {
@@ -57,39 +59,50 @@ class CausalPart : public ModelPart {
     out.qk_norm = qk_norm_, out.bias = q_.bias.has_value();
     if (window_) out.beyond = "a window";
     if (out_.bias) out.beyond = "a bias of the attention's output";
+    if (varied_) out.unwritten = "rope_frequencies, rotated, scale, norm_after_rope, clip or gate";
     out.own = {{"heads", heads_}, {"kv_heads", kv_heads_}, {"head_size", head_}, {"rope_theta", base_}, {"window", window_}, {"qk_norm", qk_norm_}};
     if (q_.bias) out.own["bias"] = true;
     if (out_.bias) out.own["output_bias"] = true;
     return out;
   }
 
-  size_t active_parameters() const override { return static_cast<size_t>((2 * heads_ + 2 * kv_heads_) * head_ * d_); }
+  size_t active_parameters() const override { return static_cast<size_t>((2 * heads_ + 2 * kv_heads_ + (gated_ ? heads_ : 0)) * head_ * d_); }
 
  private:
-  struct Projection {
-    size_t weight = 0;
-    std::optional<size_t> bias = {};
-  };
-  Projection declare(const PartSite& site, const std::string& name, int64_t rows, int64_t cols, bool bias) {
-    Projection out{arena_.declare(site.prefix + name + ".weight", {rows, cols}, {0, site.deviation})};
-    if (bias) out.bias = arena_.declare(site.prefix + name + ".bias", {rows}, {0, 0});
-    return out;
+  // What only models have that a run starts from.
+  void read_variants(const Table& t, const PartSite& site) {
+    rotated_ = static_cast<int64_t>(t.count("rotated", static_cast<uint64_t>(head_)));  // the first numbers of a head that turn
+    if (rotated_ > head_ || rotated_ % 2 != 0) t.wrong("rotated", fmt::format("an even number up to {} is expected", head_));
+    rope_ = read_positions(t, site.context, rotated_, base_);
+    const double usual = 1 / std::sqrt(static_cast<double>(head_));
+    scale_ = static_cast<float>(t.number("scale", usual));  // of scores
+    norm_after_rope_ = t.flag("norm_after_rope", false);
+    clip_ = t.number("clip", 0);  // queries, keys and values lie between -clip and clip; 0: anywhere
+    gated_ = t.flag("gate", false);  // sigmoid(gate x) times what comes out of the heads
+    varied_ = t.has("rope_frequencies") || rotated_ != head_ || scale_ != static_cast<float>(usual) || norm_after_rope_ || clip_ != 0 || gated_;
   }
-  at::Tensor biased(const at::Tensor& y, const Projection& p, Pass& pass) const { return p.bias ? add_bias(y, arena_.value(*p.bias), pass) : y; }
 
   at::Tensor normed(const at::Tensor& x, size_t weight, Pass& pass) const {
     if (qk_norm_ == "none") return x;
     if (qk_norm_ == "whole") return rms_norm(x, arena_.value(weight), epsilon_, pass);
     return rms_norm(x.view({-1, head_}), arena_.value(weight), epsilon_, pass).view(x.sizes());
   }
+  at::Tensor clipped(const at::Tensor& x) const { return clip_ > 0 ? at::clamp(x, -clip_, clip_) : x; }
+  // Queries or keys with their norm and their positions.
+  at::Tensor placed(const at::Tensor& x, size_t norm, int64_t length, Pass& pass) const {
+    const at::Tensor turned = clipped(norm_after_rope_ ? x : normed(x, norm, pass));
+    const at::Tensor out = rotated_ ? rope(turned, rope_, length, head_, pass) : turned;
+    return norm_after_rope_ ? normed(out, norm, pass) : out;
+  }
 
   Arena& arena_;
-  int64_t d_, heads_, kv_heads_, head_, window_;
-  double base_;
+  int64_t d_, heads_, kv_heads_, head_, window_, rotated_;
+  double base_, clip_;
   RopeTable rope_;
   std::string qk_norm_;
-  float epsilon_;
-  Projection q_, k_, v_, out_;
+  float epsilon_, scale_;
+  bool norm_after_rope_, gated_, varied_;
+  Projection q_, k_, v_, out_, gate_;
   size_t q_norm_ = 0, k_norm_ = 0;
 };
 

@@ -6,11 +6,10 @@
 
 #include "learn/facts.h"
 #include "learn/function_attention.h"
-#include "learn/function_linear.h"
 #include "learn/function_norm.h"
 #include "learn/function_rope.h"
-#include "learn/part.h"
 #include "learn/positions.h"
+#include "learn/projection.h"
 
 namespace moiety {
 namespace {
@@ -34,35 +33,37 @@ class LatentPart : public ModelPart {
     if (rotated_ % 2 != 0) t.wrong("rope_head", fmt::format("{} numbers can't be rotated in pairs", rotated_));
     base_ = t.number("rope", 10000);
     rope_ = read_positions(t, site.context, rotated_, base_);
-    scale_ = static_cast<float>(t.number("scale", 1 / std::sqrt(static_cast<double>(head()))));
     epsilon_ = static_cast<float>(t.number("latent_eps", released_epsilon));
-    const auto declare = [&](const char* name, std::vector<int64_t> shape) { return arena_.declare(site.prefix + name + ".weight", std::move(shape), {0, site.deviation}); };
+    const double usual = 1 / std::sqrt(static_cast<double>(head()));
+    scale_ = static_cast<float>(t.number("scale", usual));
+    const bool bias = t.flag("bias", false);
+    varied_ = t.has("rope_frequencies") || scale_ != static_cast<float>(usual) || bias;
     if (q_rank_) {
-      q_a_ = declare("attn_q_a", {q_rank_, d_});
+      q_a_ = Projection(site, "attn_q_a", q_rank_, d_, bias);
       q_a_norm_ = arena_.declare(site.prefix + "attn_q_a_norm.weight", {q_rank_}, {1, 0});
     }
-    q_ = declare(q_rank_ ? "attn_q_b" : "attn_q", {heads_ * head(), q_rank_ ? q_rank_ : d_});
-    kv_a_ = declare("attn_kv_a_mqa", {kv_rank_ + rotated_, d_});
+    q_ = Projection(site, q_rank_ ? "attn_q_b" : "attn_q", heads_ * head(), q_rank_ ? q_rank_ : d_, false);
+    kv_a_ = Projection(site, "attn_kv_a_mqa", kv_rank_ + rotated_, d_, bias);
     kv_a_norm_ = arena_.declare(site.prefix + "attn_kv_a_norm.weight", {kv_rank_}, {1, 0});
-    k_b_ = declare("attn_k_b", {heads_, plain_, kv_rank_});
-    v_b_ = declare("attn_v_b", {heads_, value_, kv_rank_});
-    out_ = declare("attn_output", {d_, heads_ * value_});
+    k_b_ = arena_.declare(site.prefix + "attn_k_b.weight", {heads_, plain_, kv_rank_}, {0, site.deviation});
+    v_b_ = arena_.declare(site.prefix + "attn_v_b.weight", {heads_, value_, kv_rank_}, {0, site.deviation});
+    out_ = Projection(site, "attn_output", d_, heads_ * value_, bias);
   }
 
   at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) override {
     Pass& pass = step.pass;
-    const std::vector<at::Tensor> down = linears(x, {arena_.value(q_rank_ ? q_a_ : q_), arena_.value(kv_a_)}, pass, pass.precision);
-    at::Tensor q = down[0];
-    if (q_rank_) q = linear(normed(q, q_a_norm_, pass), arena_.value(q_), pass, pass.precision);
-    q = rope(q, rope_, rows.length, head(), pass);
-    const at::Tensor latent = normed(down[1].narrow(1, 0, kv_rank_), kv_a_norm_, pass);
-    const at::Tensor shared_key = rope(down[1].narrow(1, kv_rank_, rotated_), rope_, rows.length, rotated_, pass);
+    const Projection& first = q_rank_ ? q_a_ : q_;
+    const std::vector<at::Tensor> down = linears(x, {arena_.value(first.weight), arena_.value(kv_a_.weight)}, pass, pass.precision);
+    at::Tensor q = biased(down[0], first, arena_, pass);
+    if (q_rank_) q = project(normed(q, q_a_norm_, pass), q_, arena_, pass);
+    q = rope(q, rope_, rows.length, head(), pass, plain_);
+    const at::Tensor kv = biased(down[1], kv_a_, arena_, pass), latent = normed(kv.narrow(1, 0, kv_rank_), kv_a_norm_, pass);
+    const at::Tensor shared_key = rope(kv.narrow(1, kv_rank_, rotated_), rope_, rows.length, rotated_, pass);
     const std::vector<at::Tensor> up = linears(latent, {by_rows(k_b_), by_rows(v_b_)}, pass, pass.precision);
     const at::Tensor keys = at::cat({up[0].view({rows.rows, heads_, plain_}), shared_key.unsqueeze(1).expand({rows.rows, heads_, rotated_})}, 2);
     const auto n = [](int64_t v) { return static_cast<size_t>(v); };
     const CausalShape shape{n(rows.rows / rows.length), n(rows.length), n(heads_), n(heads_), n(head()), n(value_), 0, scale_};
-    const at::Tensor mixed = attention(shape, q, keys.view({rows.rows, heads_ * head()}), up[1], pass);
-    return linear(mixed, arena_.value(out_), pass, pass.precision);
+    return project(attention(shape, q, keys.view({rows.rows, heads_ * head()}), up[1], pass), out_, arena_, pass);
   }
 
   PartFacts facts() const override {
@@ -72,6 +73,7 @@ class LatentPart : public ModelPart {
     out.config = {{"num_attention_heads", heads_}, {"num_key_value_heads", heads_}, {"kv_lora_rank", kv_rank_}, {"qk_nope_head_dim", plain_}, {"qk_rope_head_dim", rotated_},
                   {"v_head_dim", value_}, {"rope_theta", base_}, {"q_lora_rank", q_rank_ ? nlohmann::json(q_rank_) : nlohmann::json()}};
     if (epsilon_ != released_epsilon) out.beyond = "norms of latent vectors with another epsilon";
+    if (varied_) out.unwritten = "rope_frequencies, scale or bias";
     out.own = {{"kind", "latent"}, {"heads", heads_}, {"kv_rank", kv_rank_}, {"q_rank", q_rank_}, {"head_size", plain_}, {"rope_head_size", rotated_},
                {"value_head_size", value_}, {"rope_theta", base_}, {"latent_norm_eps", epsilon_}};
     return out;
@@ -92,14 +94,17 @@ class LatentPart : public ModelPart {
   double base_;
   float scale_, epsilon_;
   RopeTable rope_;
-  size_t q_a_ = 0, q_a_norm_ = 0;  // with q_rank
-  size_t q_, kv_a_, kv_a_norm_, k_b_, v_b_, out_;
+  bool varied_;      // has what only models have that a run starts from
+  Projection q_a_;   // with q_rank
+  size_t q_a_norm_ = 0;
+  Projection q_, kv_a_, out_;
+  size_t kv_a_norm_, k_b_, v_b_;
 };
 
 }  // namespace
 
 PartInfo latent_attention_part() {
-  return {"latent", "attention whose keys and values come out of one low-rank vector: heads, kv_rank, q_rank, head, rope_head, value_head, rope", "DeepSeek-AI 2024, DeepSeek-V2, arXiv 2405.04434",
+  return {"latent", "attention whose keys and values come out of one low-rank vector: heads, kv_rank, q_rank, head, rope_head, value_head, rope, latent_eps", "DeepSeek-AI 2024, DeepSeek-V2, arXiv 2405.04434",
           [](const Table& t, const PartSite& site) -> std::unique_ptr<ModelPart> { return std::make_unique<LatentPart>(t, site); }};
 }
 

@@ -39,6 +39,7 @@ class MoePart : public ModelPart {
     read_gating_residual(t, site, router);
     bank_ = std::make_unique<ExpertGroups>(shapes, site);
     shared_ = std::make_unique<SharedExperts>(t, site);
+    output_scale_ = t.number("output_scale", 1);
   }
 
   at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) override {
@@ -47,7 +48,8 @@ class MoePart : public ModelPart {
     if (earlier_) record.logits = record.logits + linear(earlier_logits(step), arena_.value(*earlier_), step.pass);
     record.routed = route(step.training ? *training_ : *pipeline_, record.logits, x, {layer_, layer_, rows.length, rows.ids, rows.seed}, step.pass);
     record.computing = bank_->computing();
-    const at::Tensor y = shared_->add_to(bank_->forward(record.routed, x, step.pass), x, step.pass);
+    at::Tensor y = shared_->add_to(bank_->forward(record.routed, x, step.pass), x, step.pass);
+    if (output_scale_ != 1) y = y * output_scale_;
     for (int32_t e : record.routed.expert) used_[step.training] += bank_->parameters(static_cast<size_t>(e));
     rows_[step.training] += static_cast<size_t>(x.size(0));
     if (step.training)
@@ -90,6 +92,7 @@ class MoePart : public ModelPart {
     if (shapes.size() > 1 || shapes[0].kind != &expert_kinds()[0]) out.beyond = "experts that are not all SwiGLU of one width";
     else if (earlier_) out.beyond = "routers that take the scores of those before them";
     const bool bias = std::ranges::any_of(pipeline_->entries(), [](const Pipeline::Entry& e) { return e.text == "bias"; });
+    if (output_scale_ != 1) out.unwritten = "output_scale";
     out.own = {{"experts", bank_->own()}, {"routing", text}, {"router", has_router_}, {"bias", bias}, {"route_table", !table_.empty()}};
     if (earlier_) out.own["gating_residual"] = true;
     if (shared_->parameters()) out.own["shared"] = shared_->own();
@@ -137,6 +140,7 @@ class MoePart : public ModelPart {
   bool has_router_ = true, balanced_ = false;
   size_t router_ = 0;
   int64_t earlier_scores_ = 0;
+  double output_scale_ = 1;
   std::optional<size_t> earlier_;  // [experts, earlier scores]
   size_t used_[2] = {}, rows_[2] = {};  // parameters of chosen experts, and rows; evaluated, trained
 };

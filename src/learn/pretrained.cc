@@ -19,19 +19,14 @@ std::vector<std::string> beyond_parts(const Config& c) {
   const auto add = [&](bool has, const char* what) {
     if (has && !std::ranges::count(out, what)) out.emplace_back(what);
   };
-  add(c.norm != NormKind::rms || c.norm_bias, "norms other than RMSNorm");
-  add(c.placement != NormPlacement::pre, "its places of norms");
   add(c.norm_epsilon != c.output_norm_epsilon, "a last norm with an epsilon of its own");
   add(c.activation != Activation::silu, "activations other than SiLU");
   add(c.attention_softcap != 0 || c.final_softcap != 0, "capped logits");
-  add(c.qk_norm == QkNorm::l2 || c.qk_norm_after_rope, "its norm of queries and keys");
-  add(c.clip_qkv != 0, "clipped queries");
+  add(c.qk_norm == QkNorm::l2, "its norm of queries and keys");
   add(c.sinks, "attention sinks");
-  add(c.output_gate != OutputGate::none, "gated attention");
+  add(c.output_gate != OutputGate::none && c.output_gate != OutputGate::per_element, "its gate of attention");
   add(c.attention_experts.has_value(), "experts of attention");
-  add(c.embedding_scale != 1 || c.residual_scale != 1 || c.logit_scale != 1, "scaled embeddings, residuals or logits");
   add(c.ffn_bias || c.expert_bias || c.router_bias || c.head_bias, "biases outside attention");
-  add(c.kv_rank && (c.qkv_bias || c.attention_output_bias), "biases of latent attention");
   add(c.q_latent_scale != 1 || c.kv_latent_scale != 1, "scaled latent vectors");
   for (const BlockConfig& b : c.blocks) {
     const bool latent = b.mixer == Mixer::latent_attention;
@@ -39,14 +34,12 @@ std::vector<std::string> beyond_parts(const Config& c) {
     if (b.mixer != Mixer::attention && !latent) continue;
     add(b.mask == Mask::chunk, "attention in chunks");
     add(b.query_temperature, "queries whose temperature grows");
-    add(b.rope < 0, "attention without positions");
     const AttentionConfig a = c.attention_of(b);
-    add(!latent && (a.key_size != a.value_size || std::abs(a.scale * std::sqrt(static_cast<float>(a.key_size)) - 1) > 1e-5f), "its sizes or scale of heads");
-    if (b.rope >= 0) add(!latent && c.ropes[static_cast<size_t>(b.rope)].size != a.key_size, "heads that rotate in part");
+    add(!latent && a.key_size != a.value_size, "heads whose values have another size");
     add((b.ffn_width > 0) == b.experts.has_value(), "blocks with more or less than one FFN");
     if (!b.experts) continue;
     const SiteConfig& s = *b.experts;
-    add(s.weight_on_input || s.output_scale != 1 || s.output_bias || s.add_after_blocks > 0, "its way of adding experts up");
+    add(s.weight_on_input || s.output_bias || s.add_after_blocks > 0, "its way of adding experts up");
   }
   return out;
 }
@@ -54,7 +47,11 @@ std::vector<std::string> beyond_parts(const Config& c) {
 nlohmann::json causal_attention_of(const Config& c, const BlockConfig& b) {
   const AttentionConfig a = c.attention_of(b);
   const char* norm = !b.qk_norm || a.qk_norm == QkNorm::none ? "none" : a.qk_norm == QkNorm::whole ? "whole" : "per_head";
-  nlohmann::json out = {{"heads", a.heads}, {"kv_heads", a.kv_heads}, {"head", a.key_size}, {"qk_norm", norm}};
+  nlohmann::json out = {{"heads", a.heads}, {"kv_heads", a.kv_heads}, {"head", a.key_size}, {"qk_norm", norm}, {"scale", a.scale}};
+  out["rotated"] = b.rope < 0 ? 0 : c.ropes[static_cast<size_t>(b.rope)].size;
+  if (c.qk_norm_after_rope) out["norm_after_rope"] = true;
+  if (c.clip_qkv != 0) out["clip"] = c.clip_qkv;
+  if (c.output_gate == OutputGate::per_element) out["gate"] = true;
   if (a.bias) out["bias"] = true;
   if (a.output_bias) out["output_bias"] = true;
   if (b.mask == Mask::window) out["window"] = b.window;
@@ -63,14 +60,15 @@ nlohmann::json causal_attention_of(const Config& c, const BlockConfig& b) {
 
 nlohmann::json latent_attention_of(const Config& c) {
   return {{"kind", "latent"}, {"heads", c.heads}, {"kv_rank", c.kv_rank}, {"q_rank", c.q_rank}, {"head", c.key_size - c.rope_key_size}, {"rope_head", c.rope_key_size},
-          {"value_head", c.value_size}, {"scale", c.attention_scale}, {"latent_eps", c.latent_norm_epsilon}};
+          {"value_head", c.value_size}, {"scale", c.attention_scale}, {"latent_eps", c.latent_norm_epsilon}, {"bias", c.qkv_bias}};
 }
 
 nlohmann::json attention_of(const Config& c, const BlockConfig& b, uint32_t context) {
-  const Rope& rope = c.ropes[static_cast<size_t>(b.rope)];
   nlohmann::json out = b.mixer == Mixer::latent_attention ? latent_attention_of(c) : causal_attention_of(c, b);
+  if (b.rope < 0) return out;
+  const Rope& rope = c.ropes[static_cast<size_t>(b.rope)];
   out["rope"] = rope.theta;
-  if (rope.scaling != Rope::Scaling::none) {
+  if (rope.scaling != Rope::Scaling::none || rope.exponent_size) {
     const RopeFrequencies scaled = rope_frequencies(rope, rope_length_class(rope, context));
     out["rope_frequencies"] = scaled.inverse;
     out["rope_factor"] = scaled.factor;
@@ -87,6 +85,7 @@ nlohmann::json ffn_of(const BlockConfig& b, const std::string& balance) {
     if (g.kind->has_width()) out["experts"].back()["width"] = g.width;
   }
   for (const SharedConfig& shared : s.shared) out["shared"].push_back({{"kind", shared.kind->config_name}, {"width", shared.width}, {"gate", shared.gate}});
+  if (s.output_scale != 1) out["output_scale"] = s.output_scale;
   if (s.earlier_scores) out["gating_residual"] = true;
   if (s.route_table) out["hash_table"] = "random";  // whatever it is filled with: the file has its numbers
   return out;
@@ -101,8 +100,7 @@ Pretrained Pretrained::open(const std::filesystem::path& path) {
   const Config& c = out.file_->config();
   const std::vector<std::string> beyond = beyond_parts(c);
   if (!beyond.empty())
-    throw Error("{}: is of the family {}, and the trainer has no parts for {}; the families deepseek_v2, deepseek_v3, dots1, ernie4_5_moe, llama, mistral, mixtral, olmoe, qwen2, qwen2_moe, qwen3, qwen3_moe and Moiety's own can be trained",
-                path.string(), c.family->name, fmt::join(beyond, ", "));
+    throw Error("{}: is of the family {}, and the trainer has no parts for {}; docs/training.md lists the families that can be trained", path.string(), c.family->name, fmt::join(beyond, ", "));
   return out;
 }
 
@@ -120,7 +118,10 @@ Description Pretrained::description(const Table& model) const {
   }
   if (!routers && balance != "none") model.wrong("balance", "there is no router to balance");
   // Numbers before training are the file's: none need be drawn.
+  constexpr const char* placements[] = {"pre", "post", "sandwich", "parallel"};
   return Description::of({{"d", c.d_model}, {"context", context}, {"blocks", c.blocks.size()}, {"eps", c.norm_epsilon}, {"z_loss", model.number("z_loss", 0)},
+                          {"norms", placements[static_cast<size_t>(c.placement)]}, {"layer_norm", c.norm == NormKind::layer}, {"norm_bias", c.norm_bias},
+                          {"embedding_scale", c.embedding_scale}, {"residual_scale", c.residual_scale}, {"logit_scale", c.logit_scale},
                           {"deviation", 0}, {"tied", c.tied_output}, {"block", blocks}}, path().string());
 }
 

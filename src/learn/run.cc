@@ -20,6 +20,7 @@
 #include "learn/average.h"
 #include "learn/checkpoint.h"
 #include "learn/export.h"
+#include "learn/facts.h"
 #include "learn/loop.h"
 #include "learn/metrics.h"
 #include "learn/pretrained.h"
@@ -110,6 +111,8 @@ RunResult train(const RunOptions& o) {
   description.check_all_read();
   check_memory(arena, 3 + objective->arrays() + (plan.ema > 0));  // gradients and two moments
   if (o.only_check) return {};
+  if (const PartFacts facts = model.facts(); !source && !facts.unwritten.empty())
+    throw UsageError("[model]: it has {}, which only a model may have that a run starts from (`from`)", facts.unwritten);
   const std::string beyond = source ? "" : beyond_transformers(model);
   if (!beyond.empty() && !o.quiet) std::fprintf(stderr, "note: the model will be exported with Moiety's own keys, and Transformers can't read it: %s\n", beyond.c_str());
   if (device && plan.precision != Precision::f32 && !o.quiet) std::fprintf(stderr, "note: on %s products are computed in float32\n", o.device.c_str());

@@ -102,8 +102,8 @@ TEST_F(Functions, Norms) {
 TEST_F(Functions, Rope) {
   const RopeTable table = rope_table(16, 6, 100);
   same({random({24, 18})}, [&](const Tensors& x) { return rope(x[0], table, 12, 6, pass_); }, [&](const Tensors& x) { return plain_rope(x[0], table, 12, 6); });
-  // The last 6 of 9 numbers of a head.
-  same({random({24, 18})}, [&](const Tensors& x) { return rope(x[0], table, 12, 9, pass_); }, [&](const Tensors& x) { return plain_rope(x[0], table, 12, 9); });
+  for (int64_t at : {0, 1, 3})  // 6 of 9 numbers of a head
+    same({random({24, 18})}, [&](const Tensors& x) { return rope(x[0], table, 12, 9, pass_, at); }, [&](const Tensors& x) { return plain_rope(x[0], table, 12, 9, at); });
 }
 
 TEST_F(Functions, Attention) {

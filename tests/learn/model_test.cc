@@ -105,6 +105,45 @@ ffn = {experts = 3, width = 4, routing = "sigmoid | top_k(3) | renorm", shared =
   check_gradients();
 }
 
+// What models have that a run may start from.
+TEST_F(Models, NormsElsewhereAndScales) {
+  build(R"t(
+norms = "sandwich"
+embedding_scale = 2.5
+residual_scale = 0.5
+logit_scale = 0.7
+[[block]]
+attention = {heads = 2, qk_norm = "per_head", norm_after_rope = true, rotated = 2, scale = 0.3}
+ffn = {kind = "dense", width = 6}
+[[block]]
+attention = {heads = 2, rotated = 0, gate = true}
+ffn = {experts = 3, width = 4, routing = "softmax | top_k(3)", shared = {width = 5}, output_scale = 0.5}
+)t");
+  check_gradients();
+}
+
+TEST_F(Models, LayerNormsBesideEachOther) {
+  build(R"t(
+norms = "parallel"
+layer_norm = true
+norm_bias = true
+[[block]]
+attention = {heads = 2, kv_heads = 1, clip = 0.8}
+ffn = {experts = 3, width = 4, routing = "top_k(3) | sigmoid"}
+)t");
+  check_gradients();
+}
+
+TEST_F(Models, NormsAfterwards) {
+  build(R"t(
+norms = "post"
+[[block]]
+attention = {kind = "latent", heads = 2, kv_rank = 5, q_rank = 7, head = 3, rope_head = 4, value_head = 6, bias = true, scale = 0.5}
+ffn = {kind = "dense", width = 6}
+)t");
+  check_gradients();
+}
+
 const char* const multi_token = R"t(
 head = {kind = "multi_token", ahead = 2, weight = 0.6, block = {attention = {heads = 4}, ffn = {experts = 3, width = 4, routing = "softmax | top_k(3)"}}}
 [[block]]
@@ -136,7 +175,9 @@ TEST_F(Models, MultiTokenAgainstItsDefinition) {
     const std::string prefix = "blk." + std::to_string(depth + 1) + ".";
     Arena other;
     BlockStack stack;
-    stack.append(block.root(), {prefix, static_cast<uint32_t>(depth + 1), 8, length, vocabulary, 0.4f, 1e-5f, other});
+    const PartSite site{prefix, static_cast<uint32_t>(depth + 1), 8, length, vocabulary, 0.4f, 1e-5f, other};
+    stack.append(block.root(), site);
+    const Norm last(site, "nextn.shared_head_norm");
     other.finish(1, workers_);
     for (Parameter& p : other.parameters()) p.value.copy_(value(p.name));
     // Row i sees the token that comes `depth` after its own, which is the target of the row `depth` - 1 after it.
@@ -149,7 +190,7 @@ TEST_F(Models, MultiTokenAgainstItsDefinition) {
     const at::Tensor both = at::cat({plain_rms_norm(embedded, ones, 1e-5f), plain_rms_norm(hidden, ones, 1e-5f)}, 1);
     Pass pass{workers_, &other, {}};
     TrainingStep beside{pass};
-    const SumAndNorm y = stack.forward(at::matmul(both, value(prefix + "nextn.eh_proj.weight").t()), ones, {rows, length, at::tensor(seen, at::kInt), 1}, beside);
+    const SumAndNorm y = stack.forward(at::matmul(both, value(prefix + "nextn.eh_proj.weight").t()), last, {rows, length, at::tensor(seen, at::kInt), 1}, beside);
     const double expected = plain_head_loss(y.normed, table, at::tensor(wanted, at::kInt), 0).loss.item<double>() * 0.6 / 2;
     const auto& [name, loss] = step.losses[static_cast<size_t>(depth - 1)];
     EXPECT_EQ(name, "token_" + std::to_string(depth + 1));
