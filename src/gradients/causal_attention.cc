@@ -22,7 +22,10 @@ struct Block {
   }
   size_t keys() const { return last - first; }
   // The keys that row i of the block sees: [lowest(i), row + i].
-  size_t lowest(size_t i) const { return shape.window && row + i + 1 > shape.window ? row + i + 1 - shape.window : 0; }
+  size_t lowest(size_t i) const {
+    if (shape.chunk) return (row + i) / shape.chunk * shape.chunk;
+    return shape.window && row + i + 1 > shape.window ? row + i + 1 - shape.window : 0;
+  }
   size_t kv_head() const { return head / (shape.heads / shape.kv_heads); }
 
   // Where the block's numbers begin in rows like q, like out, like k and like v.

@@ -15,6 +15,7 @@ struct CausalShape {
   size_t sequences, length, heads, kv_heads, head, value, window;
   float scale;
   Precision precision = Precision::f32;  // of the products; sums and probabilities are float32
+  size_t chunk = 0;  // a row sees no row of another chunk of so many; 0: no chunks
 };
 
 // out: [rows, heads * value]; log_sums: [rows, heads].

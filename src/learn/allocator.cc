@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 #include <utility>
+#include <unordered_map>
 #include <vector>
 
 #include "base/huge_pages.h"
@@ -25,6 +26,7 @@ size_t block_size(size_t bytes) {
 struct Blocks {
   std::mutex mutex;
   std::map<size_t, std::vector<void*>> free;  // by size
+  std::unordered_map<void*, size_t> size_of;  // of all there are
 
   void* take(size_t size) {
     {
@@ -35,11 +37,14 @@ struct Blocks {
         return block;
       }
     }
-    return size < (size_t{2} << 20) ? std::aligned_alloc(64, size) : allocate_on_huge_pages(size);
-  }
-  void give_back(size_t size, void* block) {
+    void* block = size < (size_t{2} << 20) ? std::aligned_alloc(64, size) : allocate_on_huge_pages(size);
     const std::lock_guard lock(mutex);
-    free[size].push_back(block);
+    if (block) size_of[block] = size;
+    return block;
+  }
+  void give_back(void* block) {
+    const std::lock_guard lock(mutex);
+    free[size_of.at(block)].push_back(block);
   }
 };
 
@@ -48,11 +53,6 @@ Blocks& blocks() {
   static Blocks* all = new Blocks;
   return *all;
 }
-
-struct Block {
-  void* memory;
-  size_t size;
-};
 
 class KeepingAllocator : public c10::Allocator {
  public:
@@ -63,16 +63,17 @@ class KeepingAllocator : public c10::Allocator {
     const size_t size = block_size(bytes);
     void* memory = blocks().take(size);
     if (!memory) throw std::bad_alloc();
-    return {memory, new Block{memory, size}, &release, c10::Device(c10::DeviceType::CPU)};
+    return {memory, memory, &release, c10::Device(c10::DeviceType::CPU)};
   }
+
+  // For callers that keep a bare pointer, as convolutions do: the memory is its own context.
+  c10::DeleterFnPtr raw_deleter() const override { return &release; }
 
   void copy_data(void* to, const void* from, size_t bytes) const { std::memcpy(to, from, bytes); }
 
  private:
-  static void release(void* context) {
-    const Block* block = static_cast<Block*>(context);
-    if (block) blocks().give_back(block->size, block->memory);
-    delete block;
+  static void release(void* memory) {
+    if (memory) blocks().give_back(memory);
   }
 };
 

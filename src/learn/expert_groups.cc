@@ -63,9 +63,9 @@ std::vector<ExpertGroupShape> read_experts(const Table& t) {
   return out;
 }
 
-ExpertGroups::ExpertGroups(const std::vector<ExpertGroupShape>& shapes, const PartSite& site) {
+ExpertGroups::ExpertGroups(const std::vector<ExpertGroupShape>& shapes, const FfnVariant& variant, const PartSite& site) {
   for (const ExpertGroupShape& shape : shapes) {
-    const ExpertSite at{site.prefix, group_suffix("_exps", groups_.size()), site.d, shape.count, shape.width, site.deviation, site.arena};
+    const ExpertSite at{site.prefix, group_suffix("_exps", groups_.size()), site.d, shape.count, shape.width, site.deviation, site.arena, variant};
     group_of_.insert(group_of_.end(), static_cast<size_t>(shape.count), static_cast<uint32_t>(groups_.size()));
     const size_t declared = site.arena.parameters().size();
     groups_.push_back({static_cast<size_t>(count_), shape, shape.kind->build(at)});

@@ -22,7 +22,7 @@ ExpertGroupShape read_expert_group(const Table& table, int64_t width);
 
 class ExpertGroups {
  public:
-  ExpertGroups(const std::vector<ExpertGroupShape>& shapes, const PartSite& site);
+  ExpertGroups(const std::vector<ExpertGroupShape>& shapes, const FfnVariant& variant, const PartSite& site);
 
   int64_t count() const { return count_; }
   // The weighted sum of each row's experts.   [rows, d]

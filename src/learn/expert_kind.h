@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "gradients/grouped_experts.h"
+#include "learn/ffn_variant.h"
 #include "learn/pass.h"
 
 namespace moiety {
@@ -26,6 +27,7 @@ struct ExpertSite {
   int64_t d, count, width;     // width: 0 where the kind has none
   float deviation;             // of weights before training
   Arena& arena;
+  FfnVariant variant = {};  // of FFNs with a gate
 
   std::string name(std::string_view part, std::string_view what = ".weight") const { return prefix + std::string(part) + suffix + std::string(what); }
 };

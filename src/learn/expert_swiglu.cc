@@ -4,7 +4,7 @@
 namespace moiety {
 
 ExpertKindInfo swiglu_experts() {
-  return {"swiglu", "down(silu(gate x) * up x), three matrices", "Shazeer 2020", true, [](const ExpertSite& site) { return ffn_group(swiglu_function, "ffn_gate_up", site); }};
+  return {"swiglu", "down(silu(gate x) * up x), three matrices", "Shazeer 2020", true, [](const ExpertSite& site) { return ffn_group(gated_function(site.variant), "ffn_gate_up", site); }};
 }
 
 }  // namespace moiety

@@ -35,20 +35,26 @@ struct Attention : torch::autograd::Function<Attention> {
   static constexpr std::pair<const char*, size_t CausalShape::*> sizes[] = {
       {"sequences", &CausalShape::sequences}, {"length", &CausalShape::length}, {"heads", &CausalShape::heads},
       {"kv_heads", &CausalShape::kv_heads},   {"head", &CausalShape::head},     {"value", &CausalShape::value},
-      {"window", &CausalShape::window}};
+      {"window", &CausalShape::window},     {"chunk", &CausalShape::chunk}};
 };
 
 }  // namespace
 
-at::Tensor plain_attention(const CausalShape& s, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+at::Tensor plain_attention(const CausalShape& s, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& sinks) {
   const auto n = [](size_t x) { return static_cast<int64_t>(x); };
   const int64_t group = n(s.heads / s.kv_heads);
   const auto by_head = [&](const at::Tensor& x, size_t heads) { return x.reshape({n(s.sequences), n(s.length), n(heads), -1}).transpose(1, 2); };
   const at::Tensor keys = at::repeat_interleave(by_head(k, s.kv_heads), group, 1), values = at::repeat_interleave(by_head(v, s.kv_heads), group, 1);
   const at::Tensor position = at::arange(n(s.length), q.options().dtype(at::kLong)), behind = position.unsqueeze(1) - position.unsqueeze(0);
-  const at::Tensor hidden = s.window ? at::logical_or(behind < 0, behind >= n(s.window)) : behind < 0;
+  at::Tensor hidden = s.window ? at::logical_or(behind < 0, behind >= n(s.window)) : behind < 0;
+  if (s.chunk) hidden = at::logical_or(hidden, behind > (position % n(s.chunk)).unsqueeze(1));
   const at::Tensor scores = (at::matmul(by_head(q, s.heads), keys.transpose(-1, -2)) * s.scale).masked_fill(hidden, -std::numeric_limits<double>::infinity());
-  return at::matmul(at::softmax(scores, -1), values).transpose(1, 2).reshape({q.size(0), n(s.heads * s.value)});
+  const auto probabilities = [&] {
+    if (!sinks.defined()) return at::softmax(scores, -1);
+    const at::Tensor sink = sinks.view({1, -1, 1, 1}).expand({scores.size(0), scores.size(1), scores.size(2), 1});
+    return at::softmax(at::cat({scores, sink}, -1), -1).narrow(-1, 0, scores.size(-1));
+  };
+  return at::matmul(probabilities(), values).transpose(1, 2).reshape({q.size(0), n(s.heads * s.value)});
 }
 
 at::Tensor attention(const CausalShape& shape, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, Pass& pass) {

@@ -42,13 +42,13 @@ struct Experts : torch::autograd::Function<Experts> {
 
 }  // namespace
 
-const ExpertFunction swiglu_function{swiglu_form, [](const at::Tensor& inner) {
+const ExpertFunction swiglu_function{&swiglu_form, [](const at::Tensor& inner) {
                                         const int64_t width = inner.size(-1) / 2;
                                         const at::Tensor gate = inner.narrow(-1, 0, width);
                                         return gate * at::sigmoid(gate) * inner.narrow(-1, width, width);
                                       }};
-const ExpertFunction gelu_function{gelu_form, [](const at::Tensor& inner) { return at::gelu(inner); }};
-const ExpertFunction relu_function{relu_form, [](const at::Tensor& inner) { return at::relu(inner); }};
+const ExpertFunction gelu_function{&gelu_form, [](const at::Tensor& inner) { return at::gelu(inner); }};
+const ExpertFunction relu_function{&relu_form, [](const at::Tensor& inner) { return at::relu(inner); }};
 
 at::Tensor plain_experts(const ExpertFunction& function, const ExpertSlots& slots, const at::Tensor& x, const at::Tensor& weight, const ExpertMatrices& m) {
   const int64_t count = static_cast<int64_t>(slots.slots());
@@ -61,15 +61,20 @@ at::Tensor plain_experts(const ExpertFunction& function, const ExpertSlots& slot
   std::vector<at::Tensor> outputs;
   for (size_t e = 0; e < slots.experts(); e++) {
     const int64_t begin = static_cast<int64_t>(slots.first_of_expert[e]), rows = static_cast<int64_t>(slots.first_of_expert[e + 1]) - begin;
-    if (rows > 0) outputs.push_back(at::matmul(function.plain(at::matmul(inputs.narrow(0, begin, rows), in[e].t())), down[e].t()));
+    if (rows == 0) continue;
+    at::Tensor inner = at::matmul(inputs.narrow(0, begin, rows), in[e].t());
+    if (m.in_bias.defined()) inner = inner + m.in_bias.select(0, static_cast<int64_t>(e));
+    at::Tensor output = at::matmul(function.plain(inner), down[e].t());
+    if (m.down_bias.defined()) output = output + m.down_bias.select(0, static_cast<int64_t>(e));
+    outputs.push_back(output);
   }
   if (outputs.empty()) return at::zeros_like(x);
   return at::index_add(at::zeros_like(x), 0, row, at::cat(outputs) * at::index_select(weight, 0, choice).unsqueeze(1));
 }
 
 at::Tensor experts(const ExpertFunction& function, std::shared_ptr<const ExpertSlots> slots, const at::Tensor& x, const at::Tensor& weight, const ExpertMatrices& m, Pass& pass) {
-  if (!ours(x)) return plain_experts(function, *slots, x, weight, m);
-  return Experts::apply(x.contiguous(), weight.contiguous(), m.in, m.down, &function.form, std::move(slots), &pass);
+  if (!ours(x) || !function.form || m.in_bias.defined()) return plain_experts(function, *slots, x, weight, m);
+  return Experts::apply(x.contiguous(), weight.contiguous(), m.in, m.down, function.form, std::move(slots), &pass);
 }
 
 }  // namespace moiety

@@ -23,6 +23,7 @@ struct HeadSite {
   PartSite part;           // its layer is the first that no block has
   InputPart& input;
   size_t output;           // the parameter, [vocabulary, d], that scores the next token
+  std::optional<size_t> bias;  // [vocabulary] of its scores
   float z_loss;
   const Table& last_block;
 };

@@ -30,7 +30,8 @@ LanguageModel::LanguageModel(const Table& t, int64_t vocabulary, Arena& arena) :
   output_norm_.emplace(last, "output_norm");
   tied_ = t.flag("tied", true);
   const size_t output = tied_ ? input_->table() : arena_.declare("output.weight", {vocabulary_, d_}, {0, deviation});
-  head_ = built(heads(), t, "head", HeadSite{site(static_cast<uint32_t>(count_)), *input_, output, z_loss, kinds[(count_ - 1) % kinds.size()]});
+  if (t.flag("head_bias", false)) head_bias_ = arena_.declare("output.bias", {vocabulary_}, {0, 0});
+  head_ = built(heads(), t, "head", HeadSite{site(static_cast<uint32_t>(count_)), *input_, output, head_bias_, z_loss, kinds[(count_ - 1) % kinds.size()]});
   named(inits(), t, "init", "normal").apply({d_, count_, t}, arena_.parameters());
 }
 
@@ -83,7 +84,7 @@ PartFacts LanguageModel::facts() const {
   out.config.update(out.own);
   out.config.update({{"hidden_act", "silu"}, {"attention_bias", false}});
   out.own["blocks"] = blocks;
-  if (style_ != BlockStyle() || embedding_scale_ != 1 || logit_scale_ != 1) out.unwritten = "norms of another kind or place, or scales of embeddings, residuals and logits";
+  if (style_ != BlockStyle() || embedding_scale_ != 1 || logit_scale_ != 1 || head_bias_) out.unwritten = "norms, layer_norm, residual_scale, embedding_scale, logit_scale or head_bias";
   return out;
 }
 

@@ -42,6 +42,7 @@ class LanguageModel {
   std::unique_ptr<InputPart> input_;
   BlockStack blocks_;
   std::optional<Norm> output_norm_;
+  std::optional<size_t> head_bias_;
   std::unique_ptr<HeadPart> head_;
 };
 

@@ -1,6 +1,10 @@
 // kind = "causal": multi-head attention with grouped keys, rotary positions and optional norms of queries and keys.
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/clamp.h>
+#include <ATen/ops/floor.h>
+#include <ATen/ops/log1p.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/sigmoid.h>
 
 #include <cmath>
@@ -8,6 +12,7 @@
 #include "learn/facts.h"
 #include "learn/function_attention.h"
 #include "learn/function_norm.h"
+#include "learn/function_parameter.h"
 #include "learn/function_rope.h"
 #include "learn/positions.h"
 #include "learn/projection.h"
@@ -28,7 +33,7 @@ class CausalPart : public ModelPart {
     window_ = t.count("window", 0);
     base_ = t.number("rope", 10000);
     qk_norm_ = t.text("qk_norm", "none");
-    if (qk_norm_ != "none" && qk_norm_ != "per_head" && qk_norm_ != "whole") t.wrong("qk_norm", "none, per_head or whole is expected");
+    if (qk_norm_ != "none" && qk_norm_ != "per_head" && qk_norm_ != "whole" && qk_norm_ != "l2") t.wrong("qk_norm", "none, per_head or whole is expected");
     read_variants(t, site);
     const bool bias = t.flag("bias", false), output_bias = t.flag("output_bias", false);
     q_ = Projection(site, "attn_q", heads_ * head_, d_, bias);
@@ -36,7 +41,7 @@ class CausalPart : public ModelPart {
     v_ = Projection(site, "attn_v", kv_heads_ * head_, d_, bias);
     out_ = Projection(site, "attn_output", d_, heads_ * head_, output_bias);
     if (gated_) gate_ = Projection(site, "attn_gate", heads_ * head_, d_, false);
-    if (qk_norm_ != "none") {
+    if (qk_norm_ == "per_head" || qk_norm_ == "whole") {
       q_norm_ = arena_.declare(site.prefix + "attn_q_norm.weight", {qk_norm_ == "whole" ? heads_ * head_ : head_}, {1, 0});
       k_norm_ = arena_.declare(site.prefix + "attn_k_norm.weight", {qk_norm_ == "whole" ? kv_heads_ * head_ : head_}, {1, 0});
     }
@@ -45,10 +50,12 @@ class CausalPart : public ModelPart {
   at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) override {
     Pass& pass = step.pass;
     const std::vector<at::Tensor> qkv = linears(x, {arena_.value(q_.weight), arena_.value(k_.weight), arena_.value(v_.weight)}, pass, pass.precision);
-    const at::Tensor q = placed(biased(qkv[0], q_, arena_, pass), q_norm_, rows.length, pass), k = placed(biased(qkv[1], k_, arena_, pass), k_norm_, rows.length, pass);
-    const auto n = [](int64_t v) { return static_cast<size_t>(v); };
-    const CausalShape shape{n(rows.rows / rows.length), n(rows.length), n(heads_), n(kv_heads_), n(head_), n(head_), n(window_), scale_};
-    at::Tensor mixed = attention(shape, q, k, clipped(biased(qkv[2], v_, arena_, pass)), pass);
+    at::Tensor q = placed(biased(qkv[0], q_, arena_, pass), q_norm_, rows.length, pass), k = placed(biased(qkv[1], k_, arena_, pass), k_norm_, rows.length, pass);
+    if (temperature_floor_ > 0) q = q * temperatures(rows).to(q.options());
+    const at::Tensor v = clipped(biased(qkv[2], v_, arena_, pass));
+    const auto n = [](int64_t i) { return static_cast<size_t>(i); };
+    const CausalShape shape{n(rows.rows / rows.length), n(rows.length), n(heads_), n(kv_heads_), n(head_), n(head_), n(window_), scale_, Precision::f32, chunk_};
+    at::Tensor mixed = sinks_ ? plain_attention(shape, q, k, v, in_graph(arena_.value(*sinks_), pass)) : attention(shape, q, k, v, pass);
     if (gated_) mixed = mixed * at::sigmoid(project(x, gate_, arena_, pass));
     return project(mixed, out_, arena_, pass);
   }
@@ -59,7 +66,7 @@ class CausalPart : public ModelPart {
     out.qk_norm = qk_norm_, out.bias = q_.bias.has_value();
     if (window_) out.beyond = "a window";
     if (out_.bias) out.beyond = "a bias of the attention's output";
-    if (varied_) out.unwritten = "rope_frequencies, rotated, scale, norm_after_rope, clip or gate";
+    if (varied_) out.unwritten = "rope_frequencies, rotated, scale, qk_norm = l2, norm_after_rope, clip, gate, chunk, sinks or temperature_floor";
     out.own = {{"heads", heads_}, {"kv_heads", kv_heads_}, {"head_size", head_}, {"rope_theta", base_}, {"window", window_}, {"qk_norm", qk_norm_}};
     if (q_.bias) out.own["bias"] = true;
     if (out_.bias) out.own["output_bias"] = true;
@@ -79,13 +86,23 @@ class CausalPart : public ModelPart {
     norm_after_rope_ = t.flag("norm_after_rope", false);
     clip_ = t.number("clip", 0);  // queries, keys and values lie between -clip and clip; 0: anywhere
     gated_ = t.flag("gate", false);  // sigmoid(gate x) times what comes out of the heads
-    varied_ = t.has("rope_frequencies") || rotated_ != head_ || scale_ != static_cast<float>(usual) || norm_after_rope_ || clip_ != 0 || gated_;
+    chunk_ = t.count("chunk", 0);   // rows see those of their own chunk of so many
+    temperature_floor_ = t.number("temperature_floor", 0);
+    temperature_scale_ = t.number("temperature_scale", 0);
+    if (t.flag("sinks", false)) sinks_ = arena_.declare(site.prefix + "attn_sinks.weight", {heads_}, {0, 0});
+    varied_ = chunk_ || temperature_floor_ > 0 || sinks_ || qk_norm_ == "l2" || t.has("rope_frequencies") || rotated_ != head_ || scale_ != static_cast<float>(usual) || norm_after_rope_ || clip_ != 0 || gated_;
   }
 
   at::Tensor normed(const at::Tensor& x, size_t weight, Pass& pass) const {
     if (qk_norm_ == "none") return x;
+    if (qk_norm_ == "l2") return plain_rms_norm(x.view({-1, head_}), at::ones({head_}, x.options()), epsilon_).view(x.sizes());
     if (qk_norm_ == "whole") return rms_norm(x, arena_.value(weight), epsilon_, pass);
     return rms_norm(x.view({-1, head_}), arena_.value(weight), epsilon_, pass).view(x.sizes());
+  }
+  // Queries far behind the begin are multiplied with more: Llama 4.   [rows, 1]
+  at::Tensor temperatures(const RowContext& rows) const {
+    const at::Tensor turns = at::floor((at::arange(rows.length, at::kFloat) + 1) / temperature_floor_);
+    return (at::log1p(turns) * temperature_scale_ + 1).repeat({rows.rows / rows.length}).unsqueeze(1);
   }
   at::Tensor clipped(const at::Tensor& x) const { return clip_ > 0 ? at::clamp(x, -clip_, clip_) : x; }
   // Queries or keys with their norm and their positions.
@@ -97,13 +114,15 @@ class CausalPart : public ModelPart {
 
   Arena& arena_;
   int64_t d_, heads_, kv_heads_, head_, window_, rotated_;
-  double base_, clip_;
+  size_t chunk_;
+  double base_, clip_, temperature_floor_, temperature_scale_;
   RopeTable rope_;
   std::string qk_norm_;
   float epsilon_, scale_;
   bool norm_after_rope_, gated_, varied_;
   Projection q_, k_, v_, out_, gate_;
   size_t q_norm_ = 0, k_norm_ = 0;
+  std::optional<size_t> sinks_;
 };
 
 }  // namespace

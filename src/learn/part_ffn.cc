@@ -15,7 +15,8 @@ class DensePart : public ModelPart {
     width_ = static_cast<int64_t>(t.count("width"));
     if (width_ == 0) t.wrong("width", "it must not be 0");
     // The first kind.
-    expert_ = expert_kinds()[0].build({site.prefix, "", site.d, 1, width_, site.deviation, site.arena});
+    variant_ = read_ffn_variant(t, "bias");
+    expert_ = expert_kinds()[0].build({site.prefix, "", site.d, 1, width_, site.deviation, site.arena, variant_});
   }
 
   // One expert that serves all rows.
@@ -26,6 +27,7 @@ class DensePart : public ModelPart {
   PartFacts facts() const override {
     PartFacts out;
     out.config = {{"intermediate_size", width_}};
+    if (variant_ != FfnVariant()) out.unwritten = "activation or bias";
     out.own = {{"width", width_}};
     return out;
   }
@@ -34,6 +36,7 @@ class DensePart : public ModelPart {
 
  private:
   int64_t width_;
+  FfnVariant variant_;
   std::unique_ptr<ExpertGroup> expert_;
   EveryRow every_row_;
 };

@@ -1,9 +1,15 @@
 // kind = "moe": a router, the engine's routing text, a bank of experts, and perhaps some that every row uses.
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/index_add.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "learn/balance.h"
 #include "learn/expert_groups.h"
 #include "learn/facts.h"
+#include "learn/function_bias.h"
 #include "learn/function_linear.h"
 #include "learn/hash_table.h"
 #include "learn/part.h"
@@ -37,18 +43,24 @@ class MoePart : public ModelPart {
     const float router = static_cast<float>(t.number("router_deviation", site.deviation));
     if (has_router_) router_ = arena_.declare(site.prefix + "ffn_gate_inp.weight", {experts_, d_}, {0, router});
     read_gating_residual(t, site, router);
-    bank_ = std::make_unique<ExpertGroups>(shapes, site);
+    if (has_router_ && t.flag("router_bias", false)) router_bias_ = arena_.declare(site.prefix + "ffn_gate_inp.bias", {experts_}, {0, 0});
+    const FfnVariant variant = read_ffn_variant(t, "bias");
+    weight_on_input_ = t.flag("weight_on_input", false);  // a row comes to an expert times its weight, and leaves it as it is
+    bank_ = std::make_unique<ExpertGroups>(shapes, variant, site);
     shared_ = std::make_unique<SharedExperts>(t, site);
     output_scale_ = t.number("output_scale", 1);
+    varied_ = router_bias_ || variant != FfnVariant() || t.flag("shared_bias", false) || weight_on_input_ || output_scale_ != 1;
   }
 
   at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) override {
     SiteRecord record{name_, layer_, static_cast<size_t>(experts_), rows.length, {}, {}};
     if (has_router_) record.logits = linear(x, arena_.value(router_), step.pass);
+    if (router_bias_) record.logits = add_bias(record.logits, arena_.value(*router_bias_), step.pass);
     if (earlier_) record.logits = record.logits + linear(earlier_logits(step), arena_.value(*earlier_), step.pass);
     record.routed = route(step.training ? *training_ : *pipeline_, record.logits, x, {layer_, layer_, rows.length, rows.ids, rows.seed}, step.pass);
     record.computing = bank_->computing();
-    at::Tensor y = shared_->add_to(bank_->forward(record.routed, x, step.pass), x, step.pass);
+    const at::Tensor chosen = weight_on_input_ ? experts_of_weighted(record.routed, x, step.pass) : bank_->forward(record.routed, x, step.pass);
+    at::Tensor y = shared_->add_to(chosen, x, step.pass);
     if (output_scale_ != 1) y = y * output_scale_;
     for (int32_t e : record.routed.expert) used_[step.training] += bank_->parameters(static_cast<size_t>(e));
     rows_[step.training] += static_cast<size_t>(x.size(0));
@@ -92,7 +104,7 @@ class MoePart : public ModelPart {
     if (shapes.size() > 1 || shapes[0].kind != &expert_kinds()[0]) out.beyond = "experts that are not all SwiGLU of one width";
     else if (earlier_) out.beyond = "routers that take the scores of those before them";
     const bool bias = std::ranges::any_of(pipeline_->entries(), [](const Pipeline::Entry& e) { return e.text == "bias"; });
-    if (output_scale_ != 1) out.unwritten = "output_scale";
+    if (varied_) out.unwritten = "activation, bias, shared_bias, router_bias, weight_on_input or output_scale";
     out.own = {{"experts", bank_->own()}, {"routing", text}, {"router", has_router_}, {"bias", bias}, {"route_table", !table_.empty()}};
     if (earlier_) out.own["gating_residual"] = true;
     if (shared_->parameters()) out.own["shared"] = shared_->own();
@@ -120,6 +132,17 @@ class MoePart : public ModelPart {
   static at::Tensor earlier_logits(const TrainingStep& step) {
     return std::find_if(step.sites.rbegin(), step.sites.rend(), [](const SiteRecord& s) { return s.logits.defined(); })->logits;
   }
+  // Each choice is a row of its own, which its weight has been multiplied with.
+  at::Tensor experts_of_weighted(const RoutedRows& routed, const at::Tensor& x, Pass& pass) const {
+    const int64_t choices = static_cast<int64_t>(routed.expert.size());
+    at::Tensor row = at::empty({choices}, at::kLong);
+    RoutedRows alone{at::ones({choices}, x.options()), {0}, routed.expert, nullptr, routed.load};
+    for (size_t r = 0; r + 1 < routed.first.size(); r++)
+      for (int64_t i = routed.first[r]; i < routed.first[r + 1]; i++) row.data_ptr<int64_t>()[i] = static_cast<int64_t>(r), alone.first.push_back(i + 1);
+    alone.slots = std::make_shared<ExpertSlots>(expert_slots(alone.first, alone.expert, static_cast<size_t>(experts_)));
+    const at::Tensor where = row.to(x.device());
+    return at::index_add(at::zeros_like(x), 0, where, bank_->forward(alone, at::index_select(x, 0, where) * routed.weight.unsqueeze(1), pass));
+  }
   void read_hash_table(const Table& t, int64_t vocabulary) {
     const std::string form = t.text("hash_table");
     if (form != "random" && form != "balanced") t.wrong("hash_table", "it must be random or balanced");
@@ -141,6 +164,9 @@ class MoePart : public ModelPart {
   size_t router_ = 0;
   int64_t earlier_scores_ = 0;
   double output_scale_ = 1;
+  std::optional<size_t> router_bias_;
+  bool weight_on_input_ = false;
+  bool varied_ = false;  // has what only models have that a run starts from
   std::optional<size_t> earlier_;  // [experts, earlier scores]
   size_t used_[2] = {}, rows_[2] = {};  // parameters of chosen experts, and rows; evaluated, trained
 };

@@ -12,9 +12,9 @@ std::vector<ParameterPiece> pieces_of(const Parameter& p) {
   const std::string name = p.name.substr(block_of(p).size());
   const auto axis = [&](size_t i) { return static_cast<size_t>(p.shape[i]); };
   if (p.shape.size() == 1) return {{name, 0, 0, 1, axis(0), 1}};
-  if (p.shape.size() == 2 && is_stack(p)) return {{name, 0, axis(1), axis(0), axis(1), 1}};
-  if (p.shape.size() == 2) return {{name, 0, 0, 1, axis(0), axis(1)}};
-  const size_t count = axis(0), rows = axis(1), cols = axis(2);
+  if (p.shape.size() == 2 && !is_stack(p) && !name.ends_with(".bias")) return {{name, 0, 0, 1, axis(0), axis(1)}};
+  const bool vectors = p.shape.size() == 2;
+  const size_t count = axis(0), rows = axis(1), cols = vectors ? 1 : axis(2);
   // Here both halves of latent attention go out of the latent space; in checkpoints the keys' takes queries into it.
   if (name == "attn_k_b.weight") return {{name, 0, rows * cols, count, cols, rows, true}};
   constexpr std::string_view both = "ffn_gate_up";

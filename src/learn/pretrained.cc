@@ -20,33 +20,28 @@ std::vector<std::string> beyond_parts(const Config& c) {
     if (has && !std::ranges::count(out, what)) out.emplace_back(what);
   };
   add(c.norm_epsilon != c.output_norm_epsilon, "a last norm with an epsilon of its own");
-  add(c.activation != Activation::silu, "activations other than SiLU");
   add(c.attention_softcap != 0 || c.final_softcap != 0, "capped logits");
-  add(c.qk_norm == QkNorm::l2, "its norm of queries and keys");
-  add(c.sinks, "attention sinks");
   add(c.output_gate != OutputGate::none && c.output_gate != OutputGate::per_element, "its gate of attention");
   add(c.attention_experts.has_value(), "experts of attention");
-  add(c.ffn_bias || c.expert_bias || c.router_bias || c.head_bias, "biases outside attention");
   add(c.q_latent_scale != 1 || c.kv_latent_scale != 1, "scaled latent vectors");
   for (const BlockConfig& b : c.blocks) {
     const bool latent = b.mixer == Mixer::latent_attention;
-    add(b.mixer != Mixer::attention && !latent, "mixers other than attention");
-    if (b.mixer != Mixer::attention && !latent) continue;
-    add(b.mask == Mask::chunk, "attention in chunks");
-    add(b.query_temperature, "queries whose temperature grows");
+    const bool convolution = b.mixer == Mixer::short_convolution;
+    add(b.mixer != Mixer::attention && !latent && !convolution, "mixers other than attention and short convolutions");
+    if (b.mixer != Mixer::attention && !latent && !convolution) continue;
     const AttentionConfig a = c.attention_of(b);
-    add(!latent && a.key_size != a.value_size, "heads whose values have another size");
+    add(!latent && !convolution && a.key_size != a.value_size, "heads whose values have another size");
     add((b.ffn_width > 0) == b.experts.has_value(), "blocks with more or less than one FFN");
     if (!b.experts) continue;
     const SiteConfig& s = *b.experts;
-    add(s.weight_on_input || s.output_bias || s.add_after_blocks > 0, "its way of adding experts up");
+    add(s.output_bias || s.add_after_blocks > 0, "its way of adding experts up");
   }
   return out;
 }
 
 nlohmann::json causal_attention_of(const Config& c, const BlockConfig& b) {
   const AttentionConfig a = c.attention_of(b);
-  const char* norm = !b.qk_norm || a.qk_norm == QkNorm::none ? "none" : a.qk_norm == QkNorm::whole ? "whole" : "per_head";
+  const char* norm = !b.qk_norm || a.qk_norm == QkNorm::none ? "none" : a.qk_norm == QkNorm::whole ? "whole" : a.qk_norm == QkNorm::l2 ? "l2" : "per_head";
   nlohmann::json out = {{"heads", a.heads}, {"kv_heads", a.kv_heads}, {"head", a.key_size}, {"qk_norm", norm}, {"scale", a.scale}};
   out["rotated"] = b.rope < 0 ? 0 : c.ropes[static_cast<size_t>(b.rope)].size;
   if (c.qk_norm_after_rope) out["norm_after_rope"] = true;
@@ -55,6 +50,9 @@ nlohmann::json causal_attention_of(const Config& c, const BlockConfig& b) {
   if (a.bias) out["bias"] = true;
   if (a.output_bias) out["output_bias"] = true;
   if (b.mask == Mask::window) out["window"] = b.window;
+  if (b.mask == Mask::chunk) out["chunk"] = b.window;
+  if (c.sinks) out["sinks"] = true;
+  if (b.query_temperature) out["temperature_floor"] = c.temperature_floor, out["temperature_scale"] = c.temperature_scale;
   return out;
 }
 
@@ -64,6 +62,7 @@ nlohmann::json latent_attention_of(const Config& c) {
 }
 
 nlohmann::json attention_of(const Config& c, const BlockConfig& b, uint32_t context) {
+  if (b.mixer == Mixer::short_convolution) return {{"kind", "short_convolution"}, {"taps", c.conv_length}, {"bias", c.conv_bias}};
   nlohmann::json out = b.mixer == Mixer::latent_attention ? latent_attention_of(c) : causal_attention_of(c, b);
   if (b.rope < 0) return out;
   const Rope& rope = c.ropes[static_cast<size_t>(b.rope)];
@@ -76,8 +75,18 @@ nlohmann::json attention_of(const Config& c, const BlockConfig& b, uint32_t cont
   return out;
 }
 
-nlohmann::json ffn_of(const BlockConfig& b, const std::string& balance) {
-  if (!b.experts) return {{"kind", "dense"}, {"width", b.ffn_width}};
+void add_variant(nlohmann::json& out, const Config& c) {
+  constexpr const char* names[] = {"silu", "gelu", "gelu_tanh", "gelu_quick", "relu", "relu_squared", "clamped"};  // as Activation counts
+  if (c.activation != Activation::silu) out["activation"] = names[static_cast<size_t>(c.activation)];
+  if (c.activation == Activation::clamped_swiglu) out["activation_limit"] = c.swiglu_limit, out["activation_alpha"] = c.swiglu_alpha;
+}
+
+nlohmann::json ffn_of(const Config& c, const BlockConfig& b, const std::string& balance) {
+  if (!b.experts) {
+    nlohmann::json out = {{"kind", "dense"}, {"width", b.ffn_width}, {"bias", c.ffn_bias}};
+    add_variant(out, c);
+    return out;
+  }
   const SiteConfig& s = *b.experts;
   nlohmann::json out = {{"kind", "moe"}, {"routing", s.routing.empty() ? routing_text(s.router) : s.routing}, {"balance", s.has_router ? balance : "none"}};
   for (const ExpertGroupConfig& g : s.groups) {
@@ -85,6 +94,11 @@ nlohmann::json ffn_of(const BlockConfig& b, const std::string& balance) {
     if (g.kind->has_width()) out["experts"].back()["width"] = g.width;
   }
   for (const SharedConfig& shared : s.shared) out["shared"].push_back({{"kind", shared.kind->config_name}, {"width", shared.width}, {"gate", shared.gate}});
+  add_variant(out, c);
+  if (c.expert_bias) out["bias"] = true;
+  if (c.ffn_bias && !s.shared.empty()) out["shared_bias"] = true;
+  if (c.router_bias) out["router_bias"] = true;
+  if (s.weight_on_input) out["weight_on_input"] = true;
   if (s.output_scale != 1) out["output_scale"] = s.output_scale;
   if (s.earlier_scores) out["gating_residual"] = true;
   if (s.route_table) out["hash_table"] = "random";  // whatever it is filled with: the file has its numbers
@@ -113,7 +127,7 @@ Description Pretrained::description(const Table& model) const {
   bool routers = false;
   nlohmann::json blocks = nlohmann::json::array();
   for (const BlockConfig& b : c.blocks) {
-    blocks.push_back({{"attention", attention_of(c, b, static_cast<uint32_t>(context))}, {"ffn", ffn_of(b, balance)}});
+    blocks.push_back({{"attention", attention_of(c, b, static_cast<uint32_t>(context))}, {"ffn", ffn_of(c, b, balance)}});
     routers |= b.experts && b.experts->has_router;
   }
   if (!routers && balance != "none") model.wrong("balance", "there is no router to balance");
@@ -121,7 +135,7 @@ Description Pretrained::description(const Table& model) const {
   constexpr const char* placements[] = {"pre", "post", "sandwich", "parallel"};
   return Description::of({{"d", c.d_model}, {"context", context}, {"blocks", c.blocks.size()}, {"eps", c.norm_epsilon}, {"z_loss", model.number("z_loss", 0)},
                           {"norms", placements[static_cast<size_t>(c.placement)]}, {"layer_norm", c.norm == NormKind::layer}, {"norm_bias", c.norm_bias},
-                          {"embedding_scale", c.embedding_scale}, {"residual_scale", c.residual_scale}, {"logit_scale", c.logit_scale},
+                          {"embedding_scale", c.embedding_scale}, {"residual_scale", c.residual_scale}, {"logit_scale", c.logit_scale}, {"head_bias", c.head_bias},
                           {"deviation", 0}, {"tied", c.tied_output}, {"block", blocks}}, path().string());
 }
 

@@ -12,12 +12,13 @@ namespace moiety {
 
 SharedExperts::SharedExperts(const Table& t, const PartSite& site) : arena_(site.arena) {
   const int64_t width = static_cast<int64_t>(t.count("width", 0));
+  const FfnVariant variant = read_ffn_variant(t, "shared_bias");
   for (const Table& table : t.tables("shared")) {
     Group g{read_expert_group(table, width), nullptr, {}};
     if (!g.shape.kind->has_width) table.wrong("kind", "experts that every row uses must be FFNs");
     if (g.shape.count > 1 << 20) table.wrong("count", "it is larger than 1048576");
     const std::string suffix = group_suffix("_shexp", groups_.size());
-    const ExpertSite at{site.prefix, suffix, site.d, 1, g.shape.count * g.shape.width, site.deviation, site.arena};
+    const ExpertSite at{site.prefix, suffix, site.d, 1, g.shape.count * g.shape.width, site.deviation, site.arena, variant};
     if (table.flag("gate", false)) g.gate = arena_.declare(at.name("ffn_gate_inp"), {1, site.d}, {0, site.deviation});
     g.experts = g.shape.kind->build(at);
     parameters_ += g.experts->parameters() + (g.gate ? static_cast<size_t>(site.d) : 0);

@@ -33,7 +33,7 @@ struct ConvertOptions {
     size_t i, count;
   };
   std::function<Origin(const CanonicalTensor&, size_t i)> origin;
-  // Rows of tensors from nowhere, and changes to others, whose rows count as in the source (asked with an empty span: does it change that tensor?).
+  // Rows of tensors from nowhere, and changes to others, in canonical numbers, whose rows count as in the source (asked with an empty span: does it change that tensor?).
   // Called by all threads.
   std::function<void(const CanonicalTensor&, size_t i, size_t row, std::span<float>)> make_row;
   std::function<bool(const CanonicalTensor&, size_t i, size_t row, std::span<float>)> edit_row;

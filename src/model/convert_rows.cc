@@ -77,8 +77,11 @@ void RowWriter::fill_matrix(const Target& target, const Matrix& m) {
       } else {
         if (!m.edits && m.stored == m.wanted && copy_bytes(*m.source, source_row(t, r), m.out, r)) continue;
         read_row(*m.source, source_row(t, r), row);
-        adjust_row(row, m.stored, m.wanted);
-        if (m.edits) o_.edit_row(t, m.i, source_row(t, r), row);
+        adjust_row(row, m.stored, m.edits ? Adjust::none : m.wanted);
+        if (m.edits) {
+          o_.edit_row(t, m.i, source_row(t, r), row);
+          adjust_row(row, Adjust::none, m.wanted);
+        }
       }
       put_row(target, m, r, row);
     }

@@ -16,7 +16,7 @@ Doubles plain(const CausalShape& s, const Doubles& qkv) {
     for (size_t h = 0; h < s.heads; h++)
       for (size_t t = 0; t < s.length; t++) {
         const size_t base = sequence * s.length, kv = h / (s.heads / s.kv_heads);
-        const size_t low = s.window && t + 1 > s.window ? t + 1 - s.window : 0;
+        const size_t low = s.chunk ? t / s.chunk * s.chunk : s.window && t + 1 > s.window ? t + 1 - s.window : 0;
         Doubles p;
         double sum = 0;
         for (size_t u = low; u <= t; u++) {
@@ -68,6 +68,7 @@ TEST_F(CausalAttention, ForwardAndBackward) {
     check({1, 13, 4, 2, 6, 3, 0, 0.5f}, true);  // values of another size
     check({1, 13, 4, 4, 3, 7, 5, 0.5f}, true);
     check({1, 13, 2, 1, 4, 6, 5, 0.5f, Precision::bf16}, true);
+    check({1, 70, 2, 1, 2, 2, 0, 0.7f, Precision::f32, 23}, true);  // chunks that end within a block and beyond one
     check({1, 70, 1, 1, 2, 2, 0, 0.7f}, true);    // more than a block
     check({1, 70, 1, 1, 1, 1, 3, 0.7f}, true);    // a window that begins in the block before
     check({2, 200, 2, 2, 16, 16, 0, 0.25f}, false);

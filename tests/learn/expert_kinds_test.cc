@@ -88,7 +88,7 @@ TEST(ExpertKinds, AllAgainstTheirDefinitions) {
   Arena arena;
   const Description text = Description::parse(description, "test.toml");
   const PartSite site{"blk.0.", 0, d, 16, 10, 0.5f, 1e-5f, arena};
-  const ExpertGroups groups(read_experts(text.root()), site);
+  const ExpertGroups groups(read_experts(text.root()), {}, site);
   SharedExperts shared(text.root(), site);
   text.check_all_read();
   arena.finish(4, workers);
@@ -122,7 +122,7 @@ TEST(ExpertKinds, ParametersThatARowMeets) {
   Arena arena;
   const Description text = Description::parse(description, "test.toml");
   const PartSite site{"blk.0.", 0, d, 16, 10, 0.5f, 1e-5f, arena};
-  const ExpertGroups groups(read_experts(text.root()), site);
+  const ExpertGroups groups(read_experts(text.root()), {}, site);
   const size_t expected[] = {3 * 5 * d, 3 * 5 * d, 3 * 5 * d, 2 * 4 * d, 2 * 4 * d, 0, 0, 3 * d, 3 * d, 2 * 7 * d};
   const bool computes[] = {true, true, true, true, true, false, false, false, false, true};
   ASSERT_EQ(groups.count(), 10);

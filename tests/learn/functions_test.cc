@@ -122,7 +122,7 @@ TEST_F(Functions, Experts) {
   const std::vector<int32_t> expert{0, 2, 2, 0, 1, 3};
   const auto slots = std::make_shared<ExpertSlots>(expert_slots(first, expert, 5));  // the last one serves nobody
   for (const ExpertFunction* f : {&swiglu_function, &gelu_function, &relu_function}) {
-    const int64_t wide = 7 * static_cast<int64_t>(f->form.inner);
+    const int64_t wide = 7 * static_cast<int64_t>(f->form->inner);
     same({random({4, 10}), random({6}), random({5, wide, 10}), random({5, 10, 7})},
          [&](const Tensors& x) { return experts(*f, slots, x[0], x[1], {x[2], x[3]}, pass_); },
          [&](const Tensors& x) { return plain_experts(*f, *slots, x[0], x[1], {x[2], x[3]}); });

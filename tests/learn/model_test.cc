@@ -134,6 +134,31 @@ ffn = {experts = 3, width = 4, routing = "top_k(3) | sigmoid"}
   check_gradients();
 }
 
+TEST_F(Models, ConvolutionsSinksAndBiases) {
+  build(R"t(
+head_bias = true
+[[block]]
+attention = {kind = "short_convolution", taps = 3, bias = true}
+ffn = {kind = "dense", width = 6, activation = "gelu_tanh", bias = true}
+[[block]]
+attention = {heads = 2, sinks = true, chunk = 4, temperature_floor = 2, temperature_scale = 0.5, qk_norm = "l2"}
+ffn = {experts = 3, width = 4, routing = "top_k(3) | softmax", activation = "clamped", activation_limit = 7, activation_alpha = 1.7, bias = true, router_bias = true, shared = {width = 5}, shared_bias = true}
+)t");
+  check_gradients();
+}
+
+TEST_F(Models, WeightsOnInputsAndOtherUnits) {
+  build(R"t(
+[[block]]
+attention = {heads = 2}
+ffn = {experts = 3, width = 4, routing = "top_k(3) | sigmoid", activation = "gelu", weight_on_input = true}
+[[block]]
+attention = {heads = 2}
+ffn = {kind = "dense", width = 6, activation = "relu_squared"}
+)t");
+  check_gradients();
+}
+
 TEST_F(Models, NormsAfterwards) {
   build(R"t(
 norms = "post"
