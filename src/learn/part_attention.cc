@@ -36,11 +36,11 @@ class CausalPart : public ModelPart {
     if (qk_norm_ != "none" && qk_norm_ != "per_head" && qk_norm_ != "whole" && qk_norm_ != "l2") t.wrong("qk_norm", "none, per_head or whole is expected");
     read_variants(t, site);
     const bool bias = t.flag("bias", false), output_bias = t.flag("output_bias", false);
-    q_ = Projection(site, "attn_q", heads_ * head_, d_, bias);
+    q_ = Projection(site, "attn_q", (gate_kind_ == "in_query" ? 2 : 1) * heads_ * head_, d_, bias);
     k_ = Projection(site, "attn_k", kv_heads_ * head_, d_, bias);
     v_ = Projection(site, "attn_v", kv_heads_ * head_, d_, bias);
     out_ = Projection(site, "attn_output", d_, heads_ * head_, output_bias);
-    if (gated_) gate_ = Projection(site, "attn_gate", heads_ * head_, d_, false);
+    if (gate_kind_ == "per_element") gate_ = Projection(site, "attn_gate", heads_ * head_, d_, false);
     if (qk_norm_ == "per_head" || qk_norm_ == "whole") {
       q_norm_ = arena_.declare(site.prefix + "attn_q_norm.weight", {qk_norm_ == "whole" ? heads_ * head_ : head_}, {1, 0});
       k_norm_ = arena_.declare(site.prefix + "attn_k_norm.weight", {qk_norm_ == "whole" ? kv_heads_ * head_ : head_}, {1, 0});
@@ -50,13 +50,21 @@ class CausalPart : public ModelPart {
   at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) override {
     Pass& pass = step.pass;
     const std::vector<at::Tensor> qkv = linears(x, {arena_.value(q_.weight), arena_.value(k_.weight), arena_.value(v_.weight)}, pass, pass.precision);
-    at::Tensor q = placed(biased(qkv[0], q_, arena_, pass), q_norm_, rows.length, pass), k = placed(biased(qkv[1], k_, arena_, pass), k_norm_, rows.length, pass);
+    at::Tensor q = biased(qkv[0], q_, arena_, pass), gate;
+    if (gate_kind_ == "in_query") {  // by head, behind its query
+      const at::Tensor both = q.view({-1, heads_, 2, head_});
+      q = both.select(2, 0).reshape({-1, heads_ * head_}), gate = both.select(2, 1).reshape({-1, heads_ * head_});
+    } else if (gate_kind_ == "per_element") {
+      gate = project(x, gate_, arena_, pass);
+    }
+    q = placed(q, q_norm_, rows.length, pass);
+    const at::Tensor k = placed(biased(qkv[1], k_, arena_, pass), k_norm_, rows.length, pass);
     if (temperature_floor_ > 0) q = q * temperatures(rows).to(q.options());
     const at::Tensor v = clipped(biased(qkv[2], v_, arena_, pass));
     const auto n = [](int64_t i) { return static_cast<size_t>(i); };
     const CausalShape shape{n(rows.rows / rows.length), n(rows.length), n(heads_), n(kv_heads_), n(head_), n(head_), n(window_), scale_, Precision::f32, chunk_};
     at::Tensor mixed = sinks_ ? plain_attention(shape, q, k, v, in_graph(arena_.value(*sinks_), pass)) : attention(shape, q, k, v, pass);
-    if (gated_) mixed = mixed * at::sigmoid(project(x, gate_, arena_, pass));
+    if (gate.defined()) mixed = mixed * at::sigmoid(gate);
     return project(mixed, out_, arena_, pass);
   }
 
@@ -73,7 +81,7 @@ class CausalPart : public ModelPart {
     return out;
   }
 
-  size_t active_parameters() const override { return static_cast<size_t>((2 * heads_ + 2 * kv_heads_ + (gated_ ? heads_ : 0)) * head_ * d_); }
+  size_t active_parameters() const override { return static_cast<size_t>((2 * heads_ + 2 * kv_heads_ + (gate_kind_ != "none" ? heads_ : 0)) * head_ * d_); }
 
  private:
   // What only models have that a run starts from.
@@ -85,12 +93,13 @@ class CausalPart : public ModelPart {
     scale_ = static_cast<float>(t.number("scale", usual));  // of scores
     norm_after_rope_ = t.flag("norm_after_rope", false);
     clip_ = t.number("clip", 0);  // queries, keys and values lie between -clip and clip; 0: anywhere
-    gated_ = t.flag("gate", false);  // sigmoid(gate x) times what comes out of the heads
+    gate_kind_ = t.text("gate", "none");  // its sigmoid times what comes out of the heads
+    if (gate_kind_ != "none" && gate_kind_ != "per_element" && gate_kind_ != "in_query") t.wrong("gate", "none, per_element or in_query is expected");
     chunk_ = t.count("chunk", 0);   // rows see those of their own chunk of so many
     temperature_floor_ = t.number("temperature_floor", 0);
     temperature_scale_ = t.number("temperature_scale", 0);
     if (t.flag("sinks", false)) sinks_ = arena_.declare(site.prefix + "attn_sinks.weight", {heads_}, {0, 0});
-    varied_ = chunk_ || temperature_floor_ > 0 || sinks_ || qk_norm_ == "l2" || t.has("rope_frequencies") || rotated_ != head_ || scale_ != static_cast<float>(usual) || norm_after_rope_ || clip_ != 0 || gated_;
+    varied_ = chunk_ || temperature_floor_ > 0 || sinks_ || qk_norm_ == "l2" || t.has("rope_frequencies") || rotated_ != head_ || scale_ != static_cast<float>(usual) || norm_after_rope_ || clip_ != 0 || gate_kind_ != "none";
   }
 
   at::Tensor normed(const at::Tensor& x, size_t weight, Pass& pass) const {
@@ -117,9 +126,9 @@ class CausalPart : public ModelPart {
   size_t chunk_;
   double base_, clip_, temperature_floor_, temperature_scale_;
   RopeTable rope_;
-  std::string qk_norm_;
+  std::string qk_norm_, gate_kind_;
   float epsilon_, scale_;
-  bool norm_after_rope_, gated_, varied_;
+  bool norm_after_rope_, varied_;
   Projection q_, k_, v_, out_, gate_;
   size_t q_norm_ = 0, k_norm_ = 0;
   std::optional<size_t> sinks_;

@@ -1,6 +1,8 @@
 // kind = "latent": multi-head latent attention. Keys and values of all heads come out of one low-rank vector a position, which is all that a cache
 // keeps when the model is used, beside one rotated key that the heads share. DeepSeek-AI 2024, "DeepSeek-V2", arXiv 2405.04434, section 2.1.
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/sigmoid.h>
 
 #include <cmath>
 
@@ -48,6 +50,10 @@ class LatentPart : public ModelPart {
     k_b_ = arena_.declare(site.prefix + "attn_k_b.weight", {heads_, plain_, kv_rank_}, {0, site.deviation});
     v_b_ = arena_.declare(site.prefix + "attn_v_b.weight", {heads_, value_, kv_rank_}, {0, site.deviation});
     out_ = Projection(site, "attn_output", d_, heads_ * value_, bias);
+    q_scale_ = t.number("q_latent_scale", 1), kv_scale_ = t.number("kv_latent_scale", 1);  // of queries; of the latent vector
+    gated_ = t.flag("gate", false);  // a number for each head: its sigmoid times the head's output
+    if (gated_) gate_ = Projection(site, "attn_gate", heads_, d_, false);
+    varied_ |= gated_ || q_scale_ != 1 || kv_scale_ != 1;
   }
 
   at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) override {
@@ -56,14 +62,19 @@ class LatentPart : public ModelPart {
     const std::vector<at::Tensor> down = linears(x, {arena_.value(first.weight), arena_.value(kv_a_.weight)}, pass, pass.precision);
     at::Tensor q = biased(down[0], first, arena_, pass);
     if (q_rank_) q = project(normed(q, q_a_norm_, pass), q_, arena_, pass);
+    if (q_scale_ != 1) q = q * q_scale_;
     q = rope(q, rope_, rows.length, head(), pass, plain_);
-    const at::Tensor kv = biased(down[1], kv_a_, arena_, pass), latent = normed(kv.narrow(1, 0, kv_rank_), kv_a_norm_, pass);
+    const at::Tensor kv = biased(down[1], kv_a_, arena_, pass);
+    at::Tensor latent = normed(kv.narrow(1, 0, kv_rank_), kv_a_norm_, pass);
+    if (kv_scale_ != 1) latent = latent * kv_scale_;
     const at::Tensor shared_key = rope(kv.narrow(1, kv_rank_, rotated_), rope_, rows.length, rotated_, pass);
     const std::vector<at::Tensor> up = linears(latent, {by_rows(k_b_), by_rows(v_b_)}, pass, pass.precision);
     const at::Tensor keys = at::cat({up[0].view({rows.rows, heads_, plain_}), shared_key.unsqueeze(1).expand({rows.rows, heads_, rotated_})}, 2);
     const auto n = [](int64_t v) { return static_cast<size_t>(v); };
     const CausalShape shape{n(rows.rows / rows.length), n(rows.length), n(heads_), n(heads_), n(head()), n(value_), 0, scale_};
-    return project(attention(shape, q, keys.view({rows.rows, heads_ * head()}), up[1], pass), out_, arena_, pass);
+    at::Tensor mixed = attention(shape, q, keys.view({rows.rows, heads_ * head()}), up[1], pass);
+    if (gated_) mixed = (mixed.view({-1, heads_, value_}) * at::sigmoid(project(x, gate_, arena_, pass)).unsqueeze(-1)).view({-1, heads_ * value_});
+    return project(mixed, out_, arena_, pass);
   }
 
   PartFacts facts() const override {
@@ -73,7 +84,7 @@ class LatentPart : public ModelPart {
     out.config = {{"num_attention_heads", heads_}, {"num_key_value_heads", heads_}, {"kv_lora_rank", kv_rank_}, {"qk_nope_head_dim", plain_}, {"qk_rope_head_dim", rotated_},
                   {"v_head_dim", value_}, {"rope_theta", base_}, {"q_lora_rank", q_rank_ ? nlohmann::json(q_rank_) : nlohmann::json()}};
     if (epsilon_ != released_epsilon) out.beyond = "norms of latent vectors with another epsilon";
-    if (varied_) out.unwritten = "rope_frequencies, scale or bias";
+    if (varied_) out.unwritten = "rope_frequencies, scale, bias, gate, q_latent_scale or kv_latent_scale";
     out.own = {{"kind", "latent"}, {"heads", heads_}, {"kv_rank", kv_rank_}, {"q_rank", q_rank_}, {"head_size", plain_}, {"rope_head_size", rotated_},
                {"value_head_size", value_}, {"rope_theta", base_}, {"latent_norm_eps", epsilon_}};
     return out;
@@ -91,13 +102,13 @@ class LatentPart : public ModelPart {
 
   Arena& arena_;
   int64_t d_, heads_, kv_rank_, q_rank_, plain_, rotated_, value_;  // of a head: numbers that positions don't touch, that they turn, of its values
-  double base_;
+  double base_, q_scale_, kv_scale_;
   float scale_, epsilon_;
   RopeTable rope_;
-  bool varied_;      // has what only models have that a run starts from
+  bool gated_, varied_;  // varied: has what only models have that a run starts from
   Projection q_a_;   // with q_rank
   size_t q_a_norm_ = 0;
-  Projection q_, kv_a_, out_;
+  Projection q_, kv_a_, out_, gate_;
   size_t kv_a_norm_, k_b_, v_b_;
 };
 

@@ -1,9 +1,9 @@
 // kind = "short_convolution": B, C, x = in(h); out(C * conv(B * x)), conv taking each channel with the `taps` positions up to its own. Liquid AI 2025,
 // LFM2, arXiv 2511.23404. Only models that a run starts from may have it.
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/constant_pad_nd.h>
 
 #include "learn/facts.h"
+#include "learn/function_convolution.h"
 #include "learn/function_parameter.h"
 #include "learn/projection.h"
 
@@ -25,11 +25,7 @@ class ShortConvolution : public ModelPart {
   at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) override {
     Pass& pass = step.pass;
     const std::vector<at::Tensor> bcx = project(x, in_, arena_, pass).split(d_, 1);
-    const at::Tensor inputs = at::constant_pad_nd((bcx[0] * bcx[2]).view({-1, rows.length, d_}), {0, 0, taps_ - 1, 0});  // [sequences, taps - 1 + length, d]
-    const at::Tensor taps = in_graph(arena_.value(taps_weight_), pass).view({d_, taps_});
-    at::Tensor mixed = inputs.narrow(1, 0, rows.length) * taps.select(1, 0);
-    for (int64_t j = 1; j < taps_; j++) mixed = mixed + inputs.narrow(1, j, rows.length) * taps.select(1, j);
-    mixed = mixed.reshape({-1, d_});
+    at::Tensor mixed = causal_convolution(bcx[0] * bcx[2], in_graph(arena_.value(taps_weight_), pass).view({d_, taps_}), rows.length);
     if (conv_bias_) mixed = add_bias(mixed, arena_.value(*conv_bias_), pass);
     return project(bcx[1] * mixed, out_, arena_, pass);
   }

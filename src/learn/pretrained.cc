@@ -21,16 +21,11 @@ std::vector<std::string> beyond_parts(const Config& c) {
   };
   add(c.norm_epsilon != c.output_norm_epsilon, "a last norm with an epsilon of its own");
   add(c.attention_softcap != 0 || c.final_softcap != 0, "capped logits");
-  add(c.output_gate != OutputGate::none && c.output_gate != OutputGate::per_element, "its gate of attention");
   add(c.attention_experts.has_value(), "experts of attention");
-  add(c.q_latent_scale != 1 || c.kv_latent_scale != 1, "scaled latent vectors");
   for (const BlockConfig& b : c.blocks) {
-    const bool latent = b.mixer == Mixer::latent_attention;
-    const bool convolution = b.mixer == Mixer::short_convolution;
-    add(b.mixer != Mixer::attention && !latent && !convolution, "mixers other than attention and short convolutions");
-    if (b.mixer != Mixer::attention && !latent && !convolution) continue;
+    const bool plain = b.mixer == Mixer::attention;
     const AttentionConfig a = c.attention_of(b);
-    add(!latent && !convolution && a.key_size != a.value_size, "heads whose values have another size");
+    add(plain && a.key_size != a.value_size, "heads whose values have another size");
     add((b.ffn_width > 0) == b.experts.has_value(), "blocks with more or less than one FFN");
     if (!b.experts) continue;
     const SiteConfig& s = *b.experts;
@@ -46,7 +41,8 @@ nlohmann::json causal_attention_of(const Config& c, const BlockConfig& b) {
   out["rotated"] = b.rope < 0 ? 0 : c.ropes[static_cast<size_t>(b.rope)].size;
   if (c.qk_norm_after_rope) out["norm_after_rope"] = true;
   if (c.clip_qkv != 0) out["clip"] = c.clip_qkv;
-  if (c.output_gate == OutputGate::per_element) out["gate"] = true;
+  if (c.output_gate == OutputGate::per_element) out["gate"] = "per_element";
+  if (c.output_gate == OutputGate::in_query) out["gate"] = "in_query";
   if (a.bias) out["bias"] = true;
   if (a.output_bias) out["output_bias"] = true;
   if (b.mask == Mask::window) out["window"] = b.window;
@@ -58,10 +54,18 @@ nlohmann::json causal_attention_of(const Config& c, const BlockConfig& b) {
 
 nlohmann::json latent_attention_of(const Config& c) {
   return {{"kind", "latent"}, {"heads", c.heads}, {"kv_rank", c.kv_rank}, {"q_rank", c.q_rank}, {"head", c.key_size - c.rope_key_size}, {"rope_head", c.rope_key_size},
-          {"value_head", c.value_size}, {"scale", c.attention_scale}, {"latent_eps", c.latent_norm_epsilon}, {"bias", c.qkv_bias}};
+          {"value_head", c.value_size}, {"scale", c.attention_scale}, {"latent_eps", c.latent_norm_epsilon}, {"bias", c.qkv_bias}, {"gate", c.output_gate == OutputGate::per_head},
+          {"q_latent_scale", c.q_latent_scale}, {"kv_latent_scale", c.kv_latent_scale}};
+}
+
+nlohmann::json delta_net_of(const Config& c, const BlockConfig& b) {
+  const bool kimi = b.mixer == Mixer::kimi_delta;
+  return {{"kind", "delta_net"}, {"key_heads", c.delta_key_heads}, {"value_heads", c.delta_value_heads}, {"key_size", c.delta_key_size}, {"value_size", c.delta_value_size},
+          {"taps", c.conv_length}, {"by_channel", kimi}, {"lower_bound", kimi && c.kimi_safe_gate ? c.kimi_lower_bound : 0}};
 }
 
 nlohmann::json attention_of(const Config& c, const BlockConfig& b, uint32_t context) {
+  if (b.mixer == Mixer::gated_delta || b.mixer == Mixer::kimi_delta) return delta_net_of(c, b);
   if (b.mixer == Mixer::short_convolution) return {{"kind", "short_convolution"}, {"taps", c.conv_length}, {"bias", c.conv_bias}};
   nlohmann::json out = b.mixer == Mixer::latent_attention ? latent_attention_of(c) : causal_attention_of(c, b);
   if (b.rope < 0) return out;

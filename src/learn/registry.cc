@@ -12,6 +12,7 @@ namespace moiety {
 PartInfo causal_attention_part();
 PartInfo latent_attention_part();
 PartInfo short_convolution_part();
+PartInfo delta_net_part();
 PartInfo dense_part();
 PartInfo moe_part();
 ExpertKindInfo swiglu_experts();
@@ -40,7 +41,7 @@ RuleInfo layer_rate_rule();
 RuleInfo deviation_rule();
 
 std::span<const PartInfo> mixer_parts() {
-  static const PartInfo all[] = {causal_attention_part(), latent_attention_part(), short_convolution_part()};
+  static const PartInfo all[] = {causal_attention_part(), latent_attention_part(), short_convolution_part(), delta_net_part()};
   return all;
 }
 std::span<const PartInfo> ffn_parts() {

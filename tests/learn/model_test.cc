@@ -23,8 +23,8 @@ constexpr int64_t length = 6, rows = 2 * length, vocabulary = 11;
 class Models : public testing::Test {
  protected:
   // All experts serve every row, so that no choice jumps between two losses.
-  void build(const std::string& text) {
-    const Description description = Description::parse("d = 8\ncontext = 6\nblocks = 2\ndeviation = 0.4\n" + text, "test");
+  void build(const std::string& text, int blocks = 2) {
+    const Description description = Description::parse("d = 8\ncontext = 6\nblocks = " + std::to_string(blocks) + "\ndeviation = 0.4\n" + text, "test");
     model_ = std::make_unique<LanguageModel>(description.root(), vocabulary, arena_);
     description.check_all_read();
     arena_.finish(7, workers_);
@@ -116,7 +116,7 @@ logit_scale = 0.7
 attention = {heads = 2, qk_norm = "per_head", norm_after_rope = true, rotated = 2, scale = 0.3}
 ffn = {kind = "dense", width = 6}
 [[block]]
-attention = {heads = 2, rotated = 0, gate = true}
+attention = {heads = 2, rotated = 0, gate = "per_element"}
 ffn = {experts = 3, width = 4, routing = "softmax | top_k(3)", shared = {width = 5}, output_scale = 0.5}
 )t");
   check_gradients();
@@ -144,6 +144,21 @@ ffn = {kind = "dense", width = 6, activation = "gelu_tanh", bias = true}
 attention = {heads = 2, sinks = true, chunk = 4, temperature_floor = 2, temperature_scale = 0.5, qk_norm = "l2"}
 ffn = {experts = 3, width = 4, routing = "top_k(3) | softmax", activation = "clamped", activation_limit = 7, activation_alpha = 1.7, bias = true, router_bias = true, shared = {width = 5}, shared_bias = true}
 )t");
+  check_gradients();
+}
+
+TEST_F(Models, DeltaNets) {
+  build(R"t(
+[[block]]
+attention = {kind = "delta_net", key_heads = 1, value_heads = 2, key_size = 3, value_size = 4, taps = 3}
+ffn = {kind = "dense", width = 6}
+[[block]]
+attention = {kind = "delta_net", key_heads = 2, value_heads = 2, key_size = 3, value_size = 3, taps = 2, by_channel = true, lower_bound = -5}
+ffn = {kind = "dense", width = 6}
+[[block]]
+attention = {heads = 2, gate = "in_query", qk_norm = "per_head"}
+ffn = {kind = "dense", width = 6}
+)t", 3);
   check_gradients();
 }
 
