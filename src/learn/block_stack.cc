@@ -9,11 +9,19 @@ namespace moiety {
 void BlockStack::append(const PartInfo& part, const Table& table, const PartSite& site, const std::string& name) {
   using Norms = BlockStyle::Norms;
   const Norms norms = site.style.norms;
-  Layer layer{{}, {}, name == "ffn" && norms == Norms::parallel, nullptr};
+  Layer layer{{}, {}, name == "ffn" && norms == Norms::parallel, blocks_, blocks_, nullptr};
   if (norms != Norms::post && !layer.beside) layer.before.emplace(site, name + "_norm");
   layer.part = part.build(table, site);
   if (norms == Norms::post || norms == Norms::sandwich) layer.after.emplace(site, name + "_post_norm");
   layers_.push_back(std::move(layer));
+}
+
+// An FFN that has the same input as the block's own, and whose output is added `after` blocks later: LongCat-Flash's shortcut, arXiv 2509.01322.
+void BlockStack::append_aside(const Table& table, const PartSite& site) {
+  const uint64_t after = table.count("after");
+  if (after > 1024) table.wrong("after", "it is larger than 1024");
+  layers_.push_back({{}, {}, true, blocks_, blocks_ + after, named(ffn_parts(), table, "kind", "moe").build(table, site)});
+  if (const int64_t here = layers_.back().part->router_scores()) scores_ = here;
 }
 
 void BlockStack::append(const Table& block, PartSite site) {
@@ -23,18 +31,23 @@ void BlockStack::append(const Table& block, PartSite site) {
   append(named(mixer_parts(), mixer, "kind", "causal"), mixer, site, "attn");
   append(named(ffn_parts(), ffn, "kind", "moe"), ffn, site, "ffn");
   if (const int64_t here = layers_.back().part->router_scores()) scores_ = here;
+  if (block.has("aside")) append_aside(block.table("aside"), site);
+  blocks_++;
 }
 
 SumAndNorm BlockStack::forward(at::Tensor x, const Norm& last, const RowContext& rows, TrainingStep& step) {
   at::Tensor y;      // still to be added to x
   at::Tensor input;  // of the layer
+  std::vector<std::pair<size_t, at::Tensor>> late;  // the block that it is added behind, and what
   const auto sum_into = [&](const Norm& norm) {
     if (!y.defined()) return norm(x, step.pass);
     const SumAndNorm both = norm.of_sum(x, y, step.pass);
     x = both.sum, y = at::Tensor();
     return both.normed;
   };
-  for (Layer& layer : layers_) {
+  const auto add = [&](const at::Tensor& more) { y = y.defined() ? y + more : more; };
+  for (size_t i = 0; i < layers_.size(); i++) {
+    Layer& layer = layers_[i];
     if (layer.before) {
       input = sum_into(*layer.before);
     } else if (!layer.beside) {
@@ -44,7 +57,11 @@ SumAndNorm BlockStack::forward(at::Tensor x, const Norm& last, const RowContext&
     at::Tensor out = layer.part->forward(input, rows, step);
     if (layer.after) out = (*layer.after)(out, step.pass);
     if (style_.residual_scale != 1) out = out * style_.residual_scale;
-    y = y.defined() ? y + out : out;
+    if (layer.due > layer.block) late.emplace_back(layer.due, out);
+    else add(out);
+    if (i + 1 < layers_.size() && layers_[i + 1].block == layer.block) continue;
+    for (const auto& [due, more] : late)
+      if (due == layer.block) add(more);
   }
   const at::Tensor normed = sum_into(last);
   return {x, normed};
@@ -73,15 +90,18 @@ size_t BlockStack::active_parameters() const {
 PartFacts BlockStack::facts() const {
   PartFacts out;
   out.own = nlohmann::json::array();
-  for (size_t i = 0; i < layers_.size(); i++) {
-    const PartFacts part = layers_[i].part->facts();
-    if (i % 2 == 0) out.own.push_back(nlohmann::json::object());
-    const char* key = i % 2 == 0 ? "attention" : "ffn";
+  std::vector<size_t> seen(blocks_);  // layers of each block
+  for (const Layer& layer : layers_) {
+    const PartFacts part = layer.part->facts();
+    const bool mixer = seen[layer.block]++ == 0;
+    if (seen[layer.block] > 2) out.unwritten = "aside";
+    if (mixer) out.own.push_back(nlohmann::json::object());
+    const char* key = mixer ? "attention" : "ffn";
     out.own.back()[key] = part.own;
-    const size_t block = i / 2;
-    const bool first_experts = i % 2 == 1 && !part.routing.empty() && out.routing.empty();
-    if (first_experts) out.dense_first = block;
-    if (out.beyond.empty() && block > 0 && !first_experts && out.own[block - 1][key] != part.own) out.beyond = fmt::format("blocks that differ, as {} and {} do", block - 1, block);
+    const bool first_experts = !mixer && !part.routing.empty() && out.routing.empty();
+    if (first_experts) out.dense_first = layer.block;
+    if (out.beyond.empty() && layer.block > 0 && !first_experts && out.own[layer.block - 1][key] != part.own)
+      out.beyond = fmt::format("blocks that differ, as {} and {} do", layer.block - 1, layer.block);
     out.config.update(part.config);
     if (!part.qk_norm.empty()) out.qk_norm = part.qk_norm;
     out.latent |= part.latent;

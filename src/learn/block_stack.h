@@ -23,13 +23,16 @@ class BlockStack : public TrainedPart {
   struct Layer {
     std::optional<Norm> before, after;  // of its input and its output
     bool beside;                        // its input is that of the layer before it
+    size_t block, due;                  // the block where it stands, and behind which its output is added
     std::unique_ptr<ModelPart> part;
   };
   void append(const PartInfo& part, const Table& table, const PartSite& site, const std::string& name);
+  void append_aside(const Table& table, const PartSite& site);
 
   BlockStyle style_;
   int64_t scores_ = 0;  // of the last router
-  std::vector<Layer> layers_;  // mixer and FFN in turn
+  size_t blocks_ = 0;
+  std::vector<Layer> layers_;  // of each block the mixer, the FFN, and one that stands aside, if there is one
 };
 
 }  // namespace moiety

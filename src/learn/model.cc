@@ -27,6 +27,7 @@ LanguageModel::LanguageModel(const Table& t, int64_t vocabulary, Arena& arena) :
   for (uint32_t i = 0; i < count_; i++) blocks_.append(kinds[i % kinds.size()], site(i));
   PartSite last = site(static_cast<uint32_t>(count_));
   last.prefix = "";
+  last.epsilon = output_epsilon_ = static_cast<float>(t.number("output_eps", epsilon_));
   output_norm_.emplace(last, "output_norm");
   tied_ = t.flag("tied", true);
   const size_t output = tied_ ? input_->table() : arena_.declare("output.weight", {vocabulary_, d_}, {0, deviation});
@@ -84,7 +85,8 @@ PartFacts LanguageModel::facts() const {
   out.config.update(out.own);
   out.config.update({{"hidden_act", "silu"}, {"attention_bias", false}});
   out.own["blocks"] = blocks;
-  if (style_ != BlockStyle() || embedding_scale_ != 1 || logit_scale_ != 1 || head_bias_) out.unwritten = "norms, layer_norm, residual_scale, embedding_scale, logit_scale or head_bias";
+  if (style_ != BlockStyle() || embedding_scale_ != 1 || logit_scale_ != 1 || head_bias_ || output_epsilon_ != epsilon_)
+    out.unwritten = "norms, layer_norm, output_eps, residual_scale, embedding_scale, logit_scale or head_bias";
   return out;
 }
 

@@ -35,7 +35,7 @@ class LanguageModel {
 
   Arena& arena_;
   int64_t d_, context_, vocabulary_;
-  float epsilon_, embedding_scale_, logit_scale_;
+  float epsilon_, output_epsilon_, embedding_scale_, logit_scale_;
   BlockStyle style_;
   bool tied_;
   uint64_t count_;  // of blocks

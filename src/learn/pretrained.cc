@@ -19,17 +19,11 @@ std::vector<std::string> beyond_parts(const Config& c) {
   const auto add = [&](bool has, const char* what) {
     if (has && !std::ranges::count(out, what)) out.emplace_back(what);
   };
-  add(c.norm_epsilon != c.output_norm_epsilon, "a last norm with an epsilon of its own");
   add(c.attention_softcap != 0 || c.final_softcap != 0, "capped logits");
-  add(c.attention_experts.has_value(), "experts of attention");
   for (const BlockConfig& b : c.blocks) {
-    const bool plain = b.mixer == Mixer::attention;
     const AttentionConfig a = c.attention_of(b);
-    add(plain && a.key_size != a.value_size, "heads whose values have another size");
-    add((b.ffn_width > 0) == b.experts.has_value(), "blocks with more or less than one FFN");
-    if (!b.experts) continue;
-    const SiteConfig& s = *b.experts;
-    add(s.output_bias || s.add_after_blocks > 0, "its way of adding experts up");
+    add(b.mixer == Mixer::attention && a.key_size != a.value_size, "heads whose values have another size");
+    add(b.ffn_width == 0 && !b.experts, "blocks without an FFN");
   }
   return out;
 }
@@ -58,6 +52,12 @@ nlohmann::json latent_attention_of(const Config& c) {
           {"q_latent_scale", c.q_latent_scale}, {"kv_latent_scale", c.kv_latent_scale}};
 }
 
+nlohmann::json expert_attention_of(const Config& c) {
+  const SiteConfig& s = *c.attention_experts;
+  return {{"kind", "expert_attention"}, {"experts", s.ids()}, {"heads", c.kv_heads}, {"head", c.key_size}, {"scale", c.attention_scale}, {"output_bias", s.output_bias}, {"router_bias", c.router_bias},
+          {"routing", s.routing.empty() ? routing_text(s.router) : s.routing}};
+}
+
 nlohmann::json delta_net_of(const Config& c, const BlockConfig& b) {
   const bool kimi = b.mixer == Mixer::kimi_delta;
   return {{"kind", "delta_net"}, {"key_heads", c.delta_key_heads}, {"value_heads", c.delta_value_heads}, {"key_size", c.delta_key_size}, {"value_size", c.delta_value_size},
@@ -67,7 +67,7 @@ nlohmann::json delta_net_of(const Config& c, const BlockConfig& b) {
 nlohmann::json attention_of(const Config& c, const BlockConfig& b, uint32_t context) {
   if (b.mixer == Mixer::gated_delta || b.mixer == Mixer::kimi_delta) return delta_net_of(c, b);
   if (b.mixer == Mixer::short_convolution) return {{"kind", "short_convolution"}, {"taps", c.conv_length}, {"bias", c.conv_bias}};
-  nlohmann::json out = b.mixer == Mixer::latent_attention ? latent_attention_of(c) : causal_attention_of(c, b);
+  nlohmann::json out = b.mixer == Mixer::latent_attention ? latent_attention_of(c) : b.mixer == Mixer::expert_attention ? expert_attention_of(c) : causal_attention_of(c, b);
   if (b.rope < 0) return out;
   const Rope& rope = c.ropes[static_cast<size_t>(b.rope)];
   out["rope"] = rope.theta;
@@ -85,12 +85,13 @@ void add_variant(nlohmann::json& out, const Config& c) {
   if (c.activation == Activation::clamped_swiglu) out["activation_limit"] = c.swiglu_limit, out["activation_alpha"] = c.swiglu_alpha;
 }
 
-nlohmann::json ffn_of(const Config& c, const BlockConfig& b, const std::string& balance) {
-  if (!b.experts) {
-    nlohmann::json out = {{"kind", "dense"}, {"width", b.ffn_width}, {"bias", c.ffn_bias}};
-    add_variant(out, c);
-    return out;
-  }
+nlohmann::json dense_of(const Config& c, const BlockConfig& b) {
+  nlohmann::json out = {{"kind", "dense"}, {"width", b.ffn_width}, {"bias", c.ffn_bias}};
+  add_variant(out, c);
+  return out;
+}
+
+nlohmann::json moe_of(const Config& c, const BlockConfig& b, const std::string& balance) {
   const SiteConfig& s = *b.experts;
   nlohmann::json out = {{"kind", "moe"}, {"routing", s.routing.empty() ? routing_text(s.router) : s.routing}, {"balance", s.has_router ? balance : "none"}};
   for (const ExpertGroupConfig& g : s.groups) {
@@ -102,6 +103,7 @@ nlohmann::json ffn_of(const Config& c, const BlockConfig& b, const std::string& 
   if (c.expert_bias) out["bias"] = true;
   if (c.ffn_bias && !s.shared.empty()) out["shared_bias"] = true;
   if (c.router_bias) out["router_bias"] = true;
+  if (s.output_bias) out["output_bias"] = true;
   if (s.weight_on_input) out["weight_on_input"] = true;
   if (s.output_scale != 1) out["output_scale"] = s.output_scale;
   if (s.earlier_scores) out["gating_residual"] = true;
@@ -131,13 +133,20 @@ Description Pretrained::description(const Table& model) const {
   bool routers = false;
   nlohmann::json blocks = nlohmann::json::array();
   for (const BlockConfig& b : c.blocks) {
-    blocks.push_back({{"attention", attention_of(c, b, static_cast<uint32_t>(context))}, {"ffn", ffn_of(c, b, balance)}});
+    nlohmann::json block = {{"attention", attention_of(c, b, static_cast<uint32_t>(context))}};
+    if (b.ffn_width) block["ffn"] = dense_of(c, b);
+    if (b.experts) {
+      nlohmann::json& moe = block[b.ffn_width ? "aside" : "ffn"] = moe_of(c, b, balance);
+      if (b.ffn_width) moe["after"] = b.experts->add_after_blocks;
+    }
+    if (c.attention_experts && b.mixer == Mixer::expert_attention) block["attention"]["balance"] = balance;
+    blocks.push_back(block);
     routers |= b.experts && b.experts->has_router;
   }
   if (!routers && balance != "none") model.wrong("balance", "there is no router to balance");
   // Numbers before training are the file's: none need be drawn.
   constexpr const char* placements[] = {"pre", "post", "sandwich", "parallel"};
-  return Description::of({{"d", c.d_model}, {"context", context}, {"blocks", c.blocks.size()}, {"eps", c.norm_epsilon}, {"z_loss", model.number("z_loss", 0)},
+  return Description::of({{"d", c.d_model}, {"context", context}, {"blocks", c.blocks.size()}, {"eps", c.norm_epsilon}, {"output_eps", c.output_norm_epsilon}, {"z_loss", model.number("z_loss", 0)},
                           {"norms", placements[static_cast<size_t>(c.placement)]}, {"layer_norm", c.norm == NormKind::layer}, {"norm_bias", c.norm_bias},
                           {"embedding_scale", c.embedding_scale}, {"residual_scale", c.residual_scale}, {"logit_scale", c.logit_scale}, {"head_bias", c.head_bias},
                           {"deviation", 0}, {"tied", c.tied_output}, {"block", blocks}}, path().string());

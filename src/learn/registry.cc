@@ -13,6 +13,7 @@ PartInfo causal_attention_part();
 PartInfo latent_attention_part();
 PartInfo short_convolution_part();
 PartInfo delta_net_part();
+PartInfo expert_attention_part();
 PartInfo dense_part();
 PartInfo moe_part();
 ExpertKindInfo swiglu_experts();
@@ -41,7 +42,7 @@ RuleInfo layer_rate_rule();
 RuleInfo deviation_rule();
 
 std::span<const PartInfo> mixer_parts() {
-  static const PartInfo all[] = {causal_attention_part(), latent_attention_part(), short_convolution_part(), delta_net_part()};
+  static const PartInfo all[] = {causal_attention_part(), latent_attention_part(), short_convolution_part(), delta_net_part(), expert_attention_part()};
   return all;
 }
 std::span<const PartInfo> ffn_parts() {

@@ -112,7 +112,7 @@ RunResult train(const RunOptions& o) {
   check_memory(arena, 3 + objective->arrays() + (plan.ema > 0));  // gradients and two moments
   if (o.only_check) return {};
   if (const PartFacts facts = model.facts(); !source && !facts.unwritten.empty())
-    throw UsageError("[model]: it has {}, which only a model may have that a run starts from (`from`)", facts.unwritten);
+    model_table.wrong("block", fmt::format("{}: only a model that a run starts from (`from`) may have such parts", facts.unwritten));
   const std::string beyond = source ? "" : beyond_transformers(model);
   if (!beyond.empty() && !o.quiet) std::fprintf(stderr, "note: the model will be exported with Moiety's own keys, and Transformers can't read it: %s\n", beyond.c_str());
   if (device && plan.precision != Precision::f32 && !o.quiet) std::fprintf(stderr, "note: on %s products are computed in float32\n", o.device.c_str());

@@ -162,6 +162,19 @@ ffn = {kind = "dense", width = 6}
   check_gradients();
 }
 
+TEST_F(Models, ExpertsOfAttentionAndAside) {
+  build(R"t(
+[[block]]
+attention = {kind = "expert_attention", experts = 3, heads = 2, head = 4, routing = "top_k(3) | softmax", output_bias = true, router_bias = true}
+ffn = {kind = "dense", width = 6}
+aside = {after = 1, experts = [{count = 2, width = 5}, {kind = "copy"}], routing = "softmax | top_k(3)", output_bias = true}
+[[block]]
+attention = {kind = "latent", heads = 2, kv_rank = 5, head = 3, rope_head = 4, value_head = 6, gate = true, q_latent_scale = 1.5, kv_latent_scale = 0.7}
+ffn = {kind = "dense", width = 6}
+)t");
+  check_gradients();
+}
+
 TEST_F(Models, WeightsOnInputsAndOtherUnits) {
   build(R"t(
 [[block]]
