@@ -91,6 +91,7 @@ PartFacts BlockStack::facts() const {
   PartFacts out;
   out.own = nlohmann::json::array();
   std::vector<size_t> seen(blocks_);  // layers of each block
+  nlohmann::json latent_sizes;         // which Moiety's own keys have once for all
   for (const Layer& layer : layers_) {
     const PartFacts part = layer.part->facts();
     const bool mixer = seen[layer.block]++ == 0;
@@ -98,6 +99,12 @@ PartFacts BlockStack::facts() const {
     if (mixer) out.own.push_back(nlohmann::json::object());
     const char* key = mixer ? "attention" : "ffn";
     out.own.back()[key] = part.own;
+    if (part.latent) {
+      nlohmann::json sizes = part.own;
+      sizes.erase("rope_theta");
+      if (!latent_sizes.is_null() && sizes != latent_sizes) out.unwritten = "latent attentions of several sizes";
+      latent_sizes = std::move(sizes);
+    }
     const bool first_experts = !mixer && !part.routing.empty() && out.routing.empty();
     if (first_experts) out.dense_first = layer.block;
     if (out.beyond.empty() && layer.block > 0 && !first_experts && out.own[layer.block - 1][key] != part.own)

@@ -76,6 +76,8 @@ nlohmann::json config_of(const Shape& family, const PartFacts& facts) {
   const std::optional<double> groups = argument(facts.routing, "groups");
   json["n_group"] = static_cast<uint64_t>(groups.value_or(1)), json["topk_group"] = static_cast<uint64_t>(argument(facts.routing, "groups", 1).value_or(1));
   json["topk_method"] = facts.latent && facts.routing.starts_with("softmax") ? groups ? "group_limited_greedy" : "greedy" : "noaux_tc";
+  json["scoring_func"] = facts.routing.starts_with("softmax") ? "softmax" : "sigmoid";
+  if (!facts.latent) json["sliding_window"] = nullptr;  // dots1's last blocks have one else
   json["routed_scaling_factor"] = argument(facts.routing, "scale").value_or(1);
   return json;
 }
@@ -116,8 +118,13 @@ Described described(const PartFacts& facts) {
     if (family.experts && first_top_k(facts.routing) == 0) continue;  // all choose by one
     for (bool renorm : {true, false}) {
       if (family.experts) json["norm_topk_prob"] = renorm;
-      const Config config = read_hf_config(json, nlohmann::json::object(), "the trained model");
-      if (!family.experts || routes_by(*config.blocks.back().experts, facts.routing)) return {json, config, ""};
+      try {
+        const Config config = read_hf_config(json, nlohmann::json::object(), "the trained model");
+        if (family.experts && !routes_by(*config.blocks.back().experts, facts.routing)) continue;
+        if (family.experts) json["norm_topk_prob"] = config.blocks.back().experts->router.renorm;  // also where the family does not ask for it
+        return {json, config, ""};
+      } catch (const Error&) {  // a routing that this family refuses may be another's
+      }
     }
   }
   if (shaped_so) return own(fmt::format("no family that it knows and that is shaped so routes by '{}'", facts.routing));

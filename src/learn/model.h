@@ -1,4 +1,4 @@
-// A language model as its description says: an input, blocks of a mixer and an FFN, each behind a norm, and a head.
+// A language model as its description says: an input, blocks of a mixer and an FFN with norms, and a head.
 #pragma once
 #include <array>
 #include <memory>

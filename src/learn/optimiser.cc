@@ -60,7 +60,8 @@ void move_parameters(Arena& arena, AdamW o, double norm, double clip, Workers& w
     for (size_t i = begin; i < end; i++) {
       AdamW own = o;
       own.rate *= all[i].motion.rate;
-      own.decay *= all[i].parameter->shape.size() < 2 ? 0 : all[i].motion.decay;
+      const Parameter& p = *all[i].parameter;
+      own.decay *= p.shape.size() < 2 || p.name.ends_with(".bias") ? 0 : all[i].motion.decay;
       adamw(own, arena.values() + all[i].at, arena.gradients() + all[i].at, arena.means() + all[i].at, arena.squares() + all[i].at, all[i].count);
     }
   });

@@ -35,7 +35,8 @@ class DeltaNet : public ModelPart {
     key_heads_ = size("key_heads"), heads_ = size("value_heads"), key_ = size("key_size"), value_ = size("value_size"), taps_ = size("taps");
     if (heads_ % key_heads_ != 0) t.wrong("value_heads", fmt::format("{} heads can't share {} key heads evenly", heads_, key_heads_));
     by_channel_ = t.flag("by_channel", false);  // Kimi's: a decay for each number of a key, gates that are sigmoids
-    lower_bound_ = t.number("lower_bound", 0);  // of the decays' logarithms; 0: none
+    safe_ = t.has("lower_bound");
+    lower_bound_ = safe_ ? t.number("lower_bound") : 0;  // of the decays' logarithms
     const int64_t keys = key_heads_ * key_, values = heads_ * value_, decays = by_channel_ ? keys : heads_;
     q_ = Projection(site, "delta_q", keys, d_, false), k_ = Projection(site, "delta_k", keys, d_, false), v_ = Projection(site, "delta_v", values, d_, false);
     gate_ = Projection(site, "delta_gate", values, d_, false), beta_ = Projection(site, "delta_beta", heads_, d_, false);
@@ -44,7 +45,7 @@ class DeltaNet : public ModelPart {
     const Initial drawn{0, site.deviation};
     if (by_channel_) taps_weights_ = {declare("delta_conv_q.weight", keys * taps_, drawn), declare("delta_conv_k.weight", keys * taps_, drawn), declare("delta_conv_v.weight", values * taps_, drawn)};
     else taps_weights_ = {declare("delta_conv.weight", (2 * keys + values) * taps_, drawn)};
-    rate_ = declare("delta_decay_rate", heads_, {-1, 0});
+    rate_ = declare("delta_decay_rate", heads_, {0, 0});
     norm_ = declare("delta_norm.weight", value_, {1, 0});
     out_ = Projection(site, "delta_output", d_, values, false);
   }
@@ -87,16 +88,16 @@ class DeltaNet : public ModelPart {
     for (size_t w : taps_weights_) taps.push_back(in_graph(arena_.value(w), pass));
     return at::silu(causal_convolution(qkv, at::cat(taps).view({-1, taps_}), length));
   }
-  // Their rate is -exp(A) for each head.
+  // Their rate is -exp(A) for each head, of which A is trained.
   at::Tensor log_decays(const at::Tensor& raw, Pass& pass) const {
-    const at::Tensor rate = in_graph(arena_.value(rate_), pass).unsqueeze(1);
-    return lower_bound_ != 0 ? lower_bound_ * at::sigmoid(-rate * raw) : rate * at::softplus(raw);
+    const at::Tensor rate = -at::exp(in_graph(arena_.value(rate_), pass)).unsqueeze(1);
+    return safe_ ? lower_bound_ * at::sigmoid(-rate * raw) : rate * at::softplus(raw);
   }
 
   Arena& arena_;
   int64_t d_, key_heads_, heads_, key_, value_, taps_;
   float epsilon_;
-  bool by_channel_;
+  bool by_channel_, safe_;
   double lower_bound_;
   Projection q_, k_, v_, gate_, beta_, decay_, out_;
   std::vector<size_t> taps_weights_;

@@ -26,7 +26,7 @@ namespace {
 
 class ExpertAttention : public ModelPart {
  public:
-  ExpertAttention(const Table& t, const PartSite& site) : ExpertAttention(t, site, static_cast<int64_t>(t.count("experts"))) {}
+  ExpertAttention(const Table& t, const PartSite& site) : ExpertAttention(t, site, count_of(t)) {}
 
   at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) override {
     Pass& pass = step.pass;
@@ -63,9 +63,13 @@ class ExpertAttention : public ModelPart {
   size_t active_parameters() const override { return static_cast<size_t>(router_.parameters() + 2 * heads_ * head_ * d_ * (1 + each_)); }
 
  private:
+  static int64_t count_of(const Table& t) {
+    const uint64_t n = t.count("experts");
+    if (n == 0 || n > 1 << 16) t.wrong("experts", "from 1 to 65536 are possible");
+    return static_cast<int64_t>(n);
+  }
   ExpertAttention(const Table& t, const PartSite& site, int64_t experts) : arena_(site.arena), router_(t, site, experts, "attn"), d_(site.d), experts_(experts) {
     heads_ = static_cast<int64_t>(t.count("heads")), head_ = static_cast<int64_t>(t.count("head"));
-    if (experts_ == 0 || experts_ > 1 << 16) t.wrong("experts", "from 1 to 65536 are possible");
     if (heads_ == 0 || heads_ > 1 << 16) t.wrong("heads", "from 1 to 65536 are possible");
     if (head_ == 0 || head_ > 1 << 16 || head_ % 2 != 0) t.wrong("head", fmt::format("heads of {} numbers can't be rotated in pairs", head_));
     each_ = first_top_k(t.text("routing"));

@@ -32,6 +32,7 @@ class LatentPart : public ModelPart {
     plain_ = size("head", 1);
     rotated_ = size("rope_head", 2);
     value_ = size("value_head", 1);
+    if (head() > 1 << 16) t.wrong("head", fmt::format("with rope_head it is {}, more than 65536", head()));
     if (rotated_ % 2 != 0) t.wrong("rope_head", fmt::format("{} numbers can't be rotated in pairs", rotated_));
     base_ = t.number("rope", 10000);
     rope_ = read_positions(t, site.context, rotated_, base_);

@@ -11,7 +11,7 @@ bool is_stack(const Parameter& p) { return p.name.find("_exps.") != std::string:
 std::vector<ParameterPiece> pieces_of(const Parameter& p) {
   const std::string name = p.name.substr(block_of(p).size());
   const auto axis = [&](size_t i) { return static_cast<size_t>(p.shape[i]); };
-  if (p.shape.size() == 1) return {{name, 0, 0, 1, axis(0), 1}};
+  if (p.shape.size() == 1) return {{name, 0, 0, 1, axis(0), 1, false, name == "delta_decay_rate"}};
   if (p.shape.size() == 2 && !is_stack(p) && !name.ends_with(".bias")) return {{name, 0, 0, 1, axis(0), axis(1)}};
   const bool vectors = p.shape.size() == 2;
   const size_t count = axis(0), rows = axis(1), cols = vectors ? 1 : axis(2);

@@ -13,6 +13,7 @@ struct ParameterPiece {
   size_t first, apart;    // numbers from the parameter's begin, and from one matrix to the next
   size_t count, rows, cols;
   bool transposed = false;  // the numbers of a column lie together
+  bool logarithm = false;   // a number x of the tensor stands here as log(-x)
 };
 std::vector<ParameterPiece> pieces_of(const Parameter& p);
 // Whether its first axis are experts that a router chooses from.

@@ -14,7 +14,8 @@ struct Place {
   float* numbers;
   size_t apart;  // from one matrix to the next
   size_t count, rows, cols;
-  bool transposed;
+  bool transposed = false, logarithm = false;  // as a piece's
+  bool frozen = false;                         // keeps what was read
 
   void read(size_t i, size_t row, std::span<float> out) const;
   void write(size_t i, size_t row, std::span<const float> in) const;

@@ -23,6 +23,9 @@ std::vector<std::string> beyond_parts(const Config& c) {
   for (const BlockConfig& b : c.blocks) {
     const AttentionConfig a = c.attention_of(b);
     add(b.mixer == Mixer::attention && a.key_size != a.value_size, "heads whose values have another size");
+    add(b.mixer != Mixer::attention && b.mask != Mask::causal, "windows or chunks of other mixers than plain attention");
+    const bool delta = b.mixer == Mixer::gated_delta || b.mixer == Mixer::kimi_delta;
+    add(delta && c.activation != Activation::silu, "delta nets with another activation than SiLU");
     add(b.ffn_width == 0 && !b.experts, "blocks without an FFN");
   }
   return out;
@@ -60,8 +63,10 @@ nlohmann::json expert_attention_of(const Config& c) {
 
 nlohmann::json delta_net_of(const Config& c, const BlockConfig& b) {
   const bool kimi = b.mixer == Mixer::kimi_delta;
-  return {{"kind", "delta_net"}, {"key_heads", c.delta_key_heads}, {"value_heads", c.delta_value_heads}, {"key_size", c.delta_key_size}, {"value_size", c.delta_value_size},
-          {"taps", c.conv_length}, {"by_channel", kimi}, {"lower_bound", kimi && c.kimi_safe_gate ? c.kimi_lower_bound : 0}};
+  nlohmann::json out = {{"kind", "delta_net"}, {"key_heads", c.delta_key_heads}, {"value_heads", c.delta_value_heads}, {"key_size", c.delta_key_size}, {"value_size", c.delta_value_size},
+          {"taps", c.conv_length}, {"by_channel", kimi}};
+  if (kimi && c.kimi_safe_gate) out["lower_bound"] = c.kimi_lower_bound;
+  return out;
 }
 
 nlohmann::json attention_of(const Config& c, const BlockConfig& b, uint32_t context) {
@@ -120,7 +125,7 @@ Pretrained Pretrained::open(const std::filesystem::path& path) {
   const Config& c = out.file_->config();
   const std::vector<std::string> beyond = beyond_parts(c);
   if (!beyond.empty())
-    throw Error("{}: is of the family {}, and the trainer has no parts for {}; docs/training.md lists the families that can be trained", path.string(), c.family->name, fmt::join(beyond, ", "));
+    throw Error("{}: is of the family {}, and the trainer has no parts for {}; docs/training.md, \"Fine-tuning\", says what can be trained", path.string(), c.family->name, fmt::join(beyond, ", "));
   return out;
 }
 

@@ -54,7 +54,7 @@ void Pretrained::write(Arena& arena, const Buffers& buffers, const std::filesyst
   o.add_companions = add_companions;
   o.edit_row = [&](const CanonicalTensor& t, size_t i, size_t row, std::span<float> numbers) {
     const auto at = places.find(canonical_name(t.name, t.block));
-    if (at == places.end()) return false;
+    if (at == places.end() || at->second.frozen) return false;
     if (!numbers.empty()) at->second.read(i, other_row(file_->config(), t.name, row, true), numbers);
     return true;
   };

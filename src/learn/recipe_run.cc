@@ -61,6 +61,8 @@ void check_arms(const std::vector<OneRun>& runs, const fs::path& out) {
       train({.config = config, .folder = {}, .quiet = true, .only_check = true});
     } catch (const UsageError& e) {
       throw UsageError("arm {}: {}", run.arm->name, e.what());
+    } catch (const Error& e) {
+      throw Error("arm {}: {}", run.arm->name, e.what());
     }
     fs::remove(config);
   }

@@ -17,16 +17,24 @@ namespace {
 struct Group {
   std::string_view name, glob;
 };
-constexpr std::string_view stacks = "blk.*_exps.*";
+constexpr std::string_view stacks = "blk.*.ffn_*_exps.*";
 constexpr Group groups[] = {{"all", "*"},
-                            {"router", "blk.*.ffn_gate_inp.*"},
+                            {"router", "blk.*.ffn_gate_inp.* blk.*.attn_gate_inp.*"},
                             {"experts", stacks},  // or those that are named after it
-                            {"attention", "blk.*.attn_[qkvo]*"},
-                            {"norms", "*norm.weight"},
+                            {"attention", "blk.*.attn_[qkvo]* blk.*.attn_gate.* blk.*.attn_sinks.* blk.*.attn_exps_output.* blk.*.shortconv.* blk.*.delta_*"},  // and other mixers
+                            {"norms", "*norm.weight *norm.bias"},
                             {"embedding", "token_embd.weight"},
-                            {"head", "output.weight"}};
+                            {"head", "output.weight output.bias"}};
 
-bool fits(std::string_view glob, const Parameter& p) { return ::fnmatch(std::string(glob).c_str(), p.name.c_str(), 0) == 0; }
+// Whether one of the globs, which stand between spaces, fits.
+bool fits(std::string_view globs, const Parameter& p) {
+  while (!globs.empty()) {
+    const size_t end = std::min(globs.find(' '), globs.size());
+    if (::fnmatch(std::string(globs.substr(0, end)).c_str(), p.name.c_str(), 0) == 0) return true;
+    globs.remove_prefix(std::min(end + 1, globs.size()));
+  }
+  return false;
+}
 size_t experts_of(const Parameter& p) { return static_cast<size_t>(p.shape[0]); }
 
 // What a rule is about.

@@ -110,10 +110,10 @@ RunResult train(const RunOptions& o) {
   apply_rules(root, arena);
   description.check_all_read();
   check_memory(arena, 3 + objective->arrays() + (plan.ema > 0));  // gradients and two moments
-  if (o.only_check) return {};
   if (const PartFacts facts = model.facts(); !source && !facts.unwritten.empty())
-    model_table.wrong("block", fmt::format("{}: only a model that a run starts from (`from`) may have such parts", facts.unwritten));
+    model_table.wrong("block", fmt::format("{}: no export has words for it; only a model that a run starts from (`from`) may have more than those", facts.unwritten));
   const std::string beyond = source ? "" : beyond_transformers(model);
+  if (o.only_check) return {};
   if (!beyond.empty() && !o.quiet) std::fprintf(stderr, "note: the model will be exported with Moiety's own keys, and Transformers can't read it: %s\n", beyond.c_str());
   if (device && plan.precision != Precision::f32 && !o.quiet) std::fprintf(stderr, "note: on %s products are computed in float32\n", o.device.c_str());
 

@@ -222,7 +222,7 @@ std::vector<std::string> Checkpoint::unclaimed() const {
   std::unordered_map<std::string, size_t> skipped;
   for (const Tensor& tensor : tensors()) {
     if (claimed_.contains(tensor.name) || tensor.count() == 0) continue;  // no shared experts: matrices without rows
-    if (tensor.name == "output.weight" && config_.tied_output) continue;  // the embedding once more, for llama.cpp
+    if (gguf_ && tensor.name == "output.weight" && config_.tied_output) continue;  // the embedding once more, for llama.cpp
     if (const char* kind = known_extra(tensor.name, config_)) skipped[kind]++;
     else if (tensor.name == "lm_head.weight" && config_.tied_output) skipped["a second copy of the tied output head"]++;
     else

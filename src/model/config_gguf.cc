@@ -363,6 +363,19 @@ class Translator {
 
 }  // namespace
 
+// Whether output.weight is the embedding once more, which some architectures want in the file. Whoever quantises it anew may give it a type of its own:
+// then it is a head. Numbers are compared at a few places, as a file of gigabytes would take long to read.
+bool repeats_embedding(const GgufFile& file) {
+  const Tensor *head = file.find("output.weight"), *embedding = file.find("token_embd.weight");
+  if (!head || !embedding) return true;
+  if (head->type != embedding->type || head->bytes.size() != embedding->bytes.size()) return false;
+  constexpr size_t places = 64, length = 4096;
+  const size_t step = std::max<size_t>(1, head->bytes.size() / places);
+  for (size_t at = 0; at < head->bytes.size(); at += step)
+    if (const size_t n = std::min(length, head->bytes.size() - at); std::memcmp(head->bytes.data() + at, embedding->bytes.data() + at, n) != 0) return false;
+  return true;
+}
+
 nlohmann::json config_json_of(const GgufFile& file) {
   const auto own = file.metadata().string("moiety.config");
   if (!own) {
@@ -372,7 +385,9 @@ nlohmann::json config_json_of(const GgufFile& file) {
       throw Error("{}: a key of its metadata is of another kind than the family's: {}", file.path().string(), e.what());
     }
   }
-  return parse_json(*own, file.path().string() + ": key moiety.config");
+  json out = parse_json(*own, file.path().string() + ": key moiety.config");
+  if (out.is_object() && !repeats_embedding(file)) out["tie_word_embeddings"] = false;
+  return out;
 }
 
 Config read_gguf_config(const GgufFile& file) {

@@ -14,6 +14,7 @@ using nlohmann::json;
 constexpr size_t most_blocks = 10000, most_groups = 1024;
 constexpr uint32_t most_experts = 1u << 16;      // of a site
 constexpr uint64_t most_experts_in_all = 1u << 22;
+constexpr uint64_t most_latent_heads_in_all = 1u << 20;  // each has two matrices
 
 // A key that nothing reads would be a part that is not computed.
 void check_keys(const json& object, const std::string& origin, std::initializer_list<std::string_view> known) {
@@ -209,7 +210,7 @@ void read_own_config(const Keys& keys, Config& c) {
   const json* blocks = keys.find({"blocks"});
   if (!blocks || !blocks->is_array() || blocks->empty() || blocks->size() > most_blocks || !std::ranges::all_of(*blocks, [](const json& e) { return e.is_object(); }))
     throw Error("{}: key blocks: a list of 1 to {} objects is expected, one for each block", keys.origin(), most_blocks);
-  uint64_t experts = 0;
+  uint64_t experts = 0, latent_heads = 0;
   SiteConfig* last_router = nullptr;
   c.blocks.reserve(blocks->size());  // its sites stay where they are
   for (const json& block : *blocks) {
@@ -218,6 +219,8 @@ void read_own_config(const Keys& keys, Config& c) {
     BlockConfig& b = c.blocks.emplace_back();
     b.layer = static_cast<uint32_t>(c.blocks.size() - 1);
     read_own_attention(object_of(block, "attention", origin), origin + ": attention", c, b);
+    if (b.mixer == Mixer::latent_attention) latent_heads += c.heads;
+    if (latent_heads > most_latent_heads_in_all) throw Error("{}: more than {} heads of latent attention in all", keys.origin(), most_latent_heads_in_all);
     const json& ffn = object_of(block, "ffn", origin);
     if (ffn.contains("experts")) {
       b.experts = read_own_site(ffn, b.layer, origin + ": ffn");

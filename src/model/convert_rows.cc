@@ -94,8 +94,8 @@ void RowWriter::put_row(const Target& target, const Matrix& m, size_t r, std::ve
   float most = 0;
   bool finite = true;
   for (float v : row) finite = finite && std::isfinite(v), most = std::max(most, std::abs(v));
-  if (!finite && type != TensorType::f32)
-    throw Error("{}: tensor {} holds NaN or infinity in row {}; such weights are broken and are not encoded", in_.path().string(), target.name, r);
+  if (!finite && (type != TensorType::f32 || m.edits))
+    throw Error("{}: tensor {} holds NaN or infinity in row {}; such weights are broken and are not written", in_.path().string(), target.name, r);
   if (type == TensorType::f16 && most > 65504)
     throw Error("{}: tensor {} holds {}, more than F16 can say; take --type bf16 or f32", in_.path().string(), target.name, most);
   std::byte* out = place(m.out, r);

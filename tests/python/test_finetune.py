@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from checkpoints import read_tensors
 from conftest import BUILD, ROOT
 from safetensors.numpy import load_file, save_file
 from small_models import write_model
@@ -159,17 +160,39 @@ FAMILIES = sorted(p.name for p in (ROOT / "tests/fixtures").iterdir() if p.is_di
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_is_computed_as_the_engine_computes_it(moiety, tmp_path, family):
+def test_every_family_is_computed_as_the_engine_computes_it(moiety, tmp_path, small_tokenizer, family):
     """What is written is computed as it was trained."""
     start = ROOT / "tests/fixtures" / family
-    tokenizer = json.loads(TOKENIZER.read_text())  # with as few tokens as the models have rows
-    tokenizer["model"] |= {"vocab": {token: i for token, i in tokenizer["model"]["vocab"].items() if i < 95} | {"Ġ": 95}, "merges": []}
-    (tmp_path / "small.json").write_text(json.dumps(tokenizer))
-    call(moiety, "train", fine(tmp_path, start, steps=2, rate=0.003, context=32, data='tokenizer = "small.json"'))
+    call(moiety, "train", fine(tmp_path, start, steps=2, rate=0.003, context=32, data=small_tokenizer))
     nll = evaluations(tmp_path / "fine")
     for step, model in ((0, start), (2, tmp_path / "fine/model")):
         assert same_perplexity(nll[step]["nll"], engine_nll(moiety, model, tmp_path, first=0, tokenizer=tmp_path / "small.json"))
     assert nll[0] != nll[2]
+
+
+@pytest.fixture()
+def small_tokenizer(tmp_path):
+    """With as few tokens as the fixtures have rows."""
+    tokenizer = json.loads(TOKENIZER.read_text())
+    tokenizer["model"] |= {"vocab": {token: i for token, i in tokenizer["model"]["vocab"].items() if i < 95} | {"Ġ": 95}, "merges": []}
+    (tmp_path / "small.json").write_text(json.dumps(tokenizer))
+    return 'tokenizer = "small.json"'
+
+
+@pytest.mark.parametrize("family", ["gemma3-text", "qwen3_next", "bailing_hybrid", "phimoe", "jetmoe", "deepseek_v3-halves"])
+def test_what_is_frozen_keeps_its_bits(moiety, tmp_path, small_tokenizer, family):
+    """Also where a file holds a number less one, or a logarithm; and far steps leave numbers that are finite."""
+    start = ROOT / "tests/fixtures" / family
+    rules = "".join(f'[[rule]]\nwhich = "{group}"\nfreeze = true\n' for group in (("norms",) if family == "gemma3-text" else ("norms", "router")))
+    call(moiety, "train", fine(tmp_path, start, name="some", rules=rules, steps=4, rate=0.5, context=24, data=small_tokenizer))
+    call(moiety, "train", fine(tmp_path, start, name="head", rules='[[rule]]\nwhich = "embedding"\nrate = 1\n[[rule]]\nwhich = "all"\nfreeze = true', steps=1, context=24, data=small_tokenizer))
+    before, after, same = (read_tensors(m) for m in (start, tmp_path / "some/model", tmp_path / "head/model"))
+    assert before.keys() == after.keys() == same.keys()
+    still = {n for n in before if before[n].tobytes() == after[n].tobytes()}
+    frozen = {n for n in before if "norm" in n or "router" in n or "mlp.gate." in n or "block_sparse_moe.gate." in n}
+    assert still == frozen, still ^ frozen
+    for name, numbers in before.items():
+        assert np.isfinite(after[name]).all() and (numbers.tobytes() == same[name].tobytes() or "embed" in name), name
 
 
 def test_what_cannot_be_trained_is_said_before_any_work(moiety, base, tmp_path):
