@@ -105,7 +105,7 @@ struct Workers::State {
   bool stop = false;  // guarded by mutex
 
   const std::function<void(size_t, size_t, size_t)>* work = nullptr;
-  size_t count = 0, grain = 1;
+  size_t count = 0, grain = 1, parts = 1;  // a range is so many-th part of what is left
   std::atomic<size_t> next{0};
   std::exception_ptr failure;  // guarded by mutex
 
@@ -115,7 +115,7 @@ struct Workers::State {
     size_t begin = next.load(std::memory_order_relaxed), end;
     do {
       if (begin >= count) return {count, count};
-      const size_t grains = (count - begin) / grain / (4 * (threads.size() + 1));
+      const size_t grains = (count - begin) / grain / parts;
       end = std::min(count, begin + std::max<size_t>(1, grains) * grain);
     } while (!next.compare_exchange_weak(begin, end, std::memory_order_relaxed));
     return {begin, end};
@@ -170,7 +170,7 @@ Workers::~Workers() {
 
 size_t Workers::size() const { return state_->threads.size() + 1; }
 
-void Workers::run(size_t count, size_t grain, const std::function<void(size_t, size_t, size_t)>& work) {
+void Workers::run(size_t count, size_t grain, const std::function<void(size_t, size_t, size_t)>& work, Ranges ranges) {
   State& s = *state_;
   grain = std::max<size_t>(1, grain);
   if (s.threads.empty() || count <= grain) {
@@ -180,6 +180,7 @@ void Workers::run(size_t count, size_t grain, const std::function<void(size_t, s
   s.work = &work;
   s.count = count;
   s.grain = grain;
+  s.parts = (ranges == Ranges::few ? 1 : 4) * size();
   s.next.store(0, std::memory_order_relaxed);
   s.running.store(s.threads.size(), std::memory_order_relaxed);
   {

@@ -16,6 +16,10 @@ size_t count_cores(const std::vector<int>& cpus, const std::filesystem::path& ro
 // CPUs by the quota of the process's cgroup and of those around it, rounded up; 0: no limit. Versions 1 and 2.
 size_t quota_cpus(const std::filesystem::path& root);
 
+// How long the first ranges are that threads take of a count. `many`: a quarter of a thread's share, for work whose parts cost more or less; `few`: the
+// whole of it, for work that waits for memory, which has to begin anew with each range.
+enum class Ranges : unsigned char { many, few };
+
 class Workers {
  public:
   explicit Workers(size_t threads);  // this many in all, the caller among them
@@ -25,7 +29,7 @@ class Workers {
   // Calls work(begin, end, worker) on disjoint ranges that cover [0, count), each a multiple of `grain` long but the last, long ones first;
   // worker < size(). Which worker gets which range is open, so no result may depend on it. Returns when all is done; the first
   // exception of a worker is thrown here. One call at a time; calls do not nest.
-  void run(size_t count, size_t grain, const std::function<void(size_t begin, size_t end, size_t worker)>& work);
+  void run(size_t count, size_t grain, const std::function<void(size_t begin, size_t end, size_t worker)>& work, Ranges ranges = Ranges::many);
 
  private:
   struct State;

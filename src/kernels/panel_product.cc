@@ -133,7 +133,7 @@ void panel_products(std::span<const MatrixProduct> products, Activations& x, Wor
       const size_t first = places[i].first, last = i + 1 < places.size() ? places[i + 1].first : all;
       if (begin < last && end > first) multiply_range(places[i], std::max(begin, first) - first, std::min(end, last) - first, x.rows());
     }
-  });
+  }, x.rows() > 1 ? Ranges::many : Ranges::few);
 }
 
 }  // namespace moiety

@@ -171,6 +171,7 @@ bool run_fused(const Step& step, const Site& site, const Assignment& assignment,
   for (const Group& g : groups) inner.emplace_back(g.down ? g.down->type : TensorType::f32, g.rows.size(), g.up ? g.up->rows : 0);
   std::vector<Task> tasks;
   const size_t together = x.rows() > 1 ? 4 : 2;
+  const Ranges ranges = x.rows() > 1 ? Ranges::many : Ranges::few;
   for (size_t i = 0; i < groups.size(); i++) {
     const Group& g = groups[i];
     if (!g.up) continue;
@@ -187,7 +188,7 @@ bool run_fused(const Step& step, const Site& site, const Assignment& assignment,
       compute_inner(step.model.config, groups[task.group], inner[task.group], pointers[task.group], task.begin, task.end,
                     panel_at(g.gate ? *g.gate : *g.up, 2 * after.begin));
     }
-  });
+  }, ranges);
 
   const size_t d = out.cols;
   step.workers.run(panels(d), x.rows() > 1 ? down_panels : 4, [&](size_t begin, size_t end, size_t) {
@@ -198,7 +199,7 @@ bool run_fused(const Step& step, const Site& site, const Assignment& assignment,
       if (g.alone) add_alone(g, x.floats(), first, last, out);
       else if (g.up) add_outputs(g, inner[i], begin, end, panel_at(*groups[i + 1 < groups.size() && groups[i + 1].down ? i + 1 : i].down, begin), out);
     }
-  });
+  }, ranges);
   return true;
 }
 

@@ -15,6 +15,7 @@ TEST(Workers, EveryIndexOnce) {
     EXPECT_EQ(workers.size(), threads);
     for (size_t count : {0, 1, 2, 7, 64, 1000})
       for (size_t grain : {0, 1, 3, 64, 5000}) {
+        const Ranges ranges = (count + grain) % 2 == 0 ? Ranges::many : Ranges::few;
         std::vector<int> seen(count);  // plain: ranges are disjoint, and a race would be found by ThreadSanitizer
         workers.run(count, grain, [&](size_t begin, size_t end, size_t worker) {
           ASSERT_LT(worker, threads);
@@ -22,7 +23,7 @@ TEST(Workers, EveryIndexOnce) {
           ASSERT_LE(end, count);
           EXPECT_EQ(begin % std::max<size_t>(1, grain), 0u);
           for (size_t i = begin; i < end; i++) seen[i]++;
-        });
+        }, ranges);
         EXPECT_EQ(seen, std::vector<int>(count, 1)) << threads << " threads, grain " << grain;
       }
   }
