@@ -7,8 +7,8 @@
 #include <cstring>
 #include <map>
 #include <mutex>
-#include <utility>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/huge_pages.h"

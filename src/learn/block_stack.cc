@@ -6,32 +6,28 @@
 
 namespace moiety {
 
-void BlockStack::append(const PartInfo& part, const Table& table, const PartSite& site, const std::string& name) {
+void BlockStack::append(const PartInfo& part, const Table& table, PartSite site, Layer layer, const std::string& norm) {
   using Norms = BlockStyle::Norms;
   const Norms norms = site.style.norms;
-  Layer layer{{}, {}, name == "ffn" && norms == Norms::parallel, blocks_, blocks_, nullptr};
-  if (norms != Norms::post && !layer.beside) layer.before.emplace(site, name + "_norm");
+  site.earlier_scores = scores_;
+  if (!norm.empty() && norms != Norms::post && !layer.beside) layer.before.emplace(site, norm + "_norm");
   layer.part = part.build(table, site);
-  if (norms == Norms::post || norms == Norms::sandwich) layer.after.emplace(site, name + "_post_norm");
+  if (!norm.empty() && (norms == Norms::post || norms == Norms::sandwich)) layer.after.emplace(site, norm + "_post_norm");
+  if (const int64_t here = layer.part->router_scores()) scores_ = here;
   layers_.push_back(std::move(layer));
 }
 
-// An FFN that has the same input as the block's own, and whose output is added `after` blocks later: LongCat-Flash's shortcut, arXiv 2509.01322.
-void BlockStack::append_aside(const Table& table, const PartSite& site) {
-  const uint64_t after = table.count("after");
-  if (after > 1024) table.wrong("after", "it is larger than 1024");
-  layers_.push_back({{}, {}, true, blocks_, blocks_ + after, named(ffn_parts(), table, "kind", "moe").build(table, site)});
-  if (const int64_t here = layers_.back().part->router_scores()) scores_ = here;
-}
-
-void BlockStack::append(const Table& block, PartSite site) {
+void BlockStack::append(const Table& block, const PartSite& site) {
   style_ = site.style;
-  site.earlier_scores = scores_;
+  const auto layer = [&](bool beside, uint64_t later = 0) { return Layer{{}, {}, beside, blocks_, blocks_ + later, nullptr}; };
   const Table mixer = block.table("attention"), ffn = block.table("ffn");
-  append(named(mixer_parts(), mixer, "kind", "causal"), mixer, site, "attn");
-  append(named(ffn_parts(), ffn, "kind", "moe"), ffn, site, "ffn");
-  if (const int64_t here = layers_.back().part->router_scores()) scores_ = here;
-  if (block.has("aside")) append_aside(block.table("aside"), site);
+  append(named(mixer_parts(), mixer, "kind", "causal"), mixer, site, layer(false), "attn");
+  append(named(ffn_parts(), ffn, "kind", "moe"), ffn, site, layer(style_.norms == BlockStyle::Norms::parallel), "ffn");
+  // An FFN that has the same input as the block's own, and whose output is added `after` blocks later: LongCat-Flash's shortcut, arXiv 2509.01322.
+  if (block.has("aside")) {
+    const Table aside = block.table("aside");
+    append(named(ffn_parts(), aside, "kind", "moe"), aside, site, layer(true, static_cast<uint64_t>(aside.size("after", 0, 1024))), "");
+  }
   blocks_++;
 }
 

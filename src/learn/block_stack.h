@@ -7,7 +7,7 @@ namespace moiety {
 class BlockStack : public TrainedPart {
  public:
   // Declares a block more, as its table says; `site` is its place, but for the routers before it.
-  void append(const Table& block, PartSite site);
+  void append(const Table& block, const PartSite& site);
 
   // The sums that the last block leaves, and these behind a last norm.   x: [rows, d]
   SumAndNorm forward(at::Tensor x, const Norm& last, const RowContext& rows, TrainingStep& step);
@@ -26,8 +26,8 @@ class BlockStack : public TrainedPart {
     size_t block, due;                  // the block where it stands, and behind which its output is added
     std::unique_ptr<ModelPart> part;
   };
-  void append(const PartInfo& part, const Table& table, const PartSite& site, const std::string& name);
-  void append_aside(const Table& table, const PartSite& site);
+  // norm: the begin of its norms' names, empty where it has none.
+  void append(const PartInfo& part, const Table& table, PartSite site, Layer layer, const std::string& norm);
 
   BlockStyle style_;
   int64_t scores_ = 0;  // of the last router

@@ -157,6 +157,12 @@ uint64_t Table::count(std::string_view key) const {
 }
 uint64_t Table::count(std::string_view key, uint64_t fallback) const { return has(key) ? count(key) : fallback; }
 
+int64_t Table::size(std::string_view key, uint64_t least, uint64_t most) const {
+  const uint64_t n = count(key);
+  if (n < least || n > most) wrong(key, fmt::format("from {} to {} are possible", least, most));
+  return static_cast<int64_t>(n);
+}
+
 std::string Table::text(std::string_view key) const {
   const toml::node& node = DescriptionSource::need(*this, key);
   if (!node.is_string()) wrong(key, "a text in quotes is expected");

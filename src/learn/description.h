@@ -22,6 +22,7 @@ class Table {
   double number(std::string_view key, double fallback) const;
   uint64_t count(std::string_view key) const;
   uint64_t count(std::string_view key, uint64_t fallback) const;
+  int64_t size(std::string_view key, uint64_t least = 1, uint64_t most = 1 << 16) const;  // a count that must lie between these
   std::string text(std::string_view key) const;
   std::string text(std::string_view key, std::string_view fallback) const;
   bool flag(std::string_view key, bool fallback) const;

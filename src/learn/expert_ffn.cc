@@ -2,8 +2,6 @@
 
 #include <optional>
 
-#include "learn/function_parameter.h"
-
 namespace moiety {
 namespace {
 
@@ -21,9 +19,8 @@ class FfnGroup : public ExpertGroup {
   }
 
   at::Tensor forward(const std::shared_ptr<const ExpertSlots>& slots, const at::Tensor& x, const at::Tensor& weight, Pass& pass) const override {
-    const auto bias = [&](std::optional<size_t> b) { return b ? in_graph(arena_.value(*b), pass) : at::Tensor(); };
-    if (function_.form && !in_bias_) return experts(function_, slots, x, weight, {arena_.value(in_), arena_.value(down_)}, pass);
-    return experts(function_, slots, x, weight, {in_graph(arena_.value(in_), pass), in_graph(arena_.value(down_), pass), bias(in_bias_), bias(down_bias_)}, pass);
+    const auto bias = [&](std::optional<size_t> b) { return b ? arena_.value(*b) : at::Tensor(); };
+    return experts(function_, slots, x, weight, {arena_.value(in_), arena_.value(down_), bias(in_bias_), bias(down_bias_)}, pass);
   }
 
   size_t parameters() const override { return parameters_; }

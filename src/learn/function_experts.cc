@@ -1,6 +1,7 @@
 #include "learn/function_experts.h"
 
 #include "learn/function.h"
+#include "learn/function_parameter.h"
 
 namespace moiety {
 namespace {
@@ -50,12 +51,18 @@ const ExpertFunction swiglu_function{&swiglu_form, [](const at::Tensor& inner) {
 const ExpertFunction gelu_function{&gelu_form, [](const at::Tensor& inner) { return at::gelu(inner); }};
 const ExpertFunction relu_function{&relu_form, [](const at::Tensor& inner) { return at::relu(inner); }};
 
+at::Tensor choices_by_expert(const ExpertSlots& slots) {
+  at::Tensor out = at::empty({static_cast<int64_t>(slots.slots())}, at::kLong);
+  for (size_t i = 0; i < slots.slots(); i++) out.data_ptr<int64_t>()[slots.slot_of[i]] = static_cast<int64_t>(i);
+  return out;
+}
+
 at::Tensor plain_experts(const ExpertFunction& function, const ExpertSlots& slots, const at::Tensor& x, const at::Tensor& weight, const ExpertMatrices& m) {
   const int64_t count = static_cast<int64_t>(slots.slots());
-  at::Tensor row = at::empty({count}, at::kLong), choice = at::empty({count}, at::kLong);  // of each slot
+  at::Tensor row = at::empty({count}, at::kLong);  // of each slot
   std::ranges::copy(slots.row_of, row.data_ptr<int64_t>());
-  for (int64_t i = 0; i < count; i++) choice.data_ptr<int64_t>()[slots.slot_of[static_cast<size_t>(i)]] = i;
-  row = row.to(x.device()), choice = choice.to(x.device());
+  row = row.to(x.device());
+  const at::Tensor choice = choices_by_expert(slots).to(x.device());
   const at::Tensor inputs = at::index_select(x, 0, row);
   const std::vector<at::Tensor> in = m.in.unbind(0), down = m.down.unbind(0);
   std::vector<at::Tensor> outputs;
@@ -73,7 +80,11 @@ at::Tensor plain_experts(const ExpertFunction& function, const ExpertSlots& slot
 }
 
 at::Tensor experts(const ExpertFunction& function, std::shared_ptr<const ExpertSlots> slots, const at::Tensor& x, const at::Tensor& weight, const ExpertMatrices& m, Pass& pass) {
-  if (!ours(x) || !function.form || m.in_bias.defined()) return plain_experts(function, *slots, x, weight, m);
+  if (!ours(x)) return plain_experts(function, *slots, x, weight, m);
+  if (!function.form || m.in_bias.defined()) {
+    const auto leaf = [&](const at::Tensor& w) { return w.defined() ? in_graph(w, pass) : w; };
+    return plain_experts(function, *slots, x, weight, {leaf(m.in), leaf(m.down), leaf(m.in_bias), leaf(m.down_bias)});
+  }
   return Experts::apply(x.contiguous(), weight.contiguous(), m.in, m.down, function.form, std::move(slots), &pass);
 }
 

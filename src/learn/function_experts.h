@@ -21,6 +21,9 @@ struct ExpertMatrices {
   at::Tensor in_bias = {}, down_bias = {};  // [experts, form.inner width], [experts, d], or undefined; with them libtorch's operations compute
 };
 
+// Which choice (row by row) stands in each slot (expert by expert).   [slots] int64
+at::Tensor choices_by_expert(const ExpertSlots& slots);
+
 // x: [rows, d]; weight: [slots] row by row; the result: [rows, d].
 at::Tensor experts(const ExpertFunction& function, std::shared_ptr<const ExpertSlots> slots, const at::Tensor& x, const at::Tensor& weight, const ExpertMatrices& m, Pass& pass);
 at::Tensor plain_experts(const ExpertFunction& function, const ExpertSlots& slots, const at::Tensor& x, const at::Tensor& weight, const ExpertMatrices& m);

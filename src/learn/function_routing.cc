@@ -169,4 +169,10 @@ RoutedRows route(const Pipeline& pipeline, const at::Tensor& logits, const at::T
   return out;
 }
 
+at::Tensor rows_of_choices(const RoutedRows& routed) {
+  at::Tensor out = at::empty({static_cast<int64_t>(routed.expert.size())}, at::kLong);
+  for (size_t r = 0; r + 1 < routed.first.size(); r++) std::fill(out.data_ptr<int64_t>() + routed.first[r], out.data_ptr<int64_t>() + routed.first[r + 1], static_cast<int64_t>(r));
+  return out;
+}
+
 }  // namespace moiety

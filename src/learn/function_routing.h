@@ -27,6 +27,9 @@ struct RoutedRows {
   int64_t dropped = 0;          // choices that were left without
 };
 
+// The row of each choice.   [slots] int64
+at::Tensor rows_of_choices(const RoutedRows& routed);
+
 // logits: [rows, experts], undefined for a pipeline that needs none; features: [rows, d], the router's input. The pipeline outlives the graph.
 RoutedRows route(const Pipeline& pipeline, const at::Tensor& logits, const at::Tensor& features, const RoutedInput& beside, Pass& pass);
 

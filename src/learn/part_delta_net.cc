@@ -27,12 +27,7 @@ namespace {
 class DeltaNet : public ModelPart {
  public:
   DeltaNet(const Table& t, const PartSite& site) : arena_(site.arena), d_(site.d), epsilon_(site.epsilon) {
-    const auto size = [&](const char* key) {
-      const uint64_t n = t.count(key);
-      if (n == 0 || n > 1 << 16) t.wrong(key, "from 1 to 65536 are possible");
-      return static_cast<int64_t>(n);
-    };
-    key_heads_ = size("key_heads"), heads_ = size("value_heads"), key_ = size("key_size"), value_ = size("value_size"), taps_ = size("taps");
+    key_heads_ = t.size("key_heads"), heads_ = t.size("value_heads"), key_ = t.size("key_size"), value_ = t.size("value_size"), taps_ = t.size("taps");
     if (heads_ % key_heads_ != 0) t.wrong("value_heads", fmt::format("{} heads can't share {} key heads evenly", heads_, key_heads_));
     by_channel_ = t.flag("by_channel", false);  // Kimi's: a decay for each number of a key, gates that are sigmoids
     safe_ = t.has("lower_bound");

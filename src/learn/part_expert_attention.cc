@@ -3,7 +3,6 @@
 // from may have it.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/index_add.h>
 #include <ATen/ops/index_copy.h>
 #include <ATen/ops/index_select.h>
@@ -14,6 +13,7 @@
 
 #include "base/error.h"
 #include "learn/function_attention.h"
+#include "learn/function_experts.h"
 #include "learn/function_parameter.h"
 #include "learn/function_rope.h"
 #include "learn/positions.h"
@@ -26,7 +26,7 @@ namespace {
 
 class ExpertAttention : public ModelPart {
  public:
-  ExpertAttention(const Table& t, const PartSite& site) : ExpertAttention(t, site, count_of(t)) {}
+  ExpertAttention(const Table& t, const PartSite& site) : ExpertAttention(t, site, t.size("experts")) {}
 
   at::Tensor forward(const at::Tensor& x, const RowContext& rows, TrainingStep& step) override {
     Pass& pass = step.pass;
@@ -34,18 +34,16 @@ class ExpertAttention : public ModelPart {
     SiteRecord record = router_.route(x, rows, step);
     const RoutedRows& routed = record.routed;
     const int64_t choices = static_cast<int64_t>(routed.expert.size()), each = choices / rows.rows;  // of a row
-    at::Tensor row = at::empty({choices}, at::kLong);
-    for (int64_t r = 0; r < rows.rows; r++) {
+    for (int64_t r = 0; r < rows.rows; r++)
       if (routed.first[static_cast<size_t>(r)] != r * each) throw Error("attention's experts: rows that choose different numbers of them can't be trained");
-      for (int64_t i = 0; i < each; i++) row.data_ptr<int64_t>()[r * each + i] = r;
-    }
+    const at::Tensor row = rows_of_choices(routed).to(x.device());
     // [rows, heads of keys, choices, head]: a key head's queries stand side by side.
-    const at::Tensor queries = by_expert(routed, at::index_select(x, 0, row.to(x.device())), queries_, pass).view({-1, each, heads_, head_}).transpose(1, 2).reshape({rows.rows, -1});
+    const at::Tensor queries = by_expert(routed, at::index_select(x, 0, row), queries_, pass).view({-1, each, heads_, head_}).transpose(1, 2).reshape({rows.rows, -1});
     const auto n = [](int64_t i) { return static_cast<size_t>(i); };
     const CausalShape shape{n(rows.rows / rows.length), n(rows.length), n(heads_ * each), n(heads_), n(head_), n(head_), 0, scale_};
     const at::Tensor mixed = attention(shape, rope(queries, rope_, rows.length, head_, pass), k, v, pass);
     const at::Tensor of_choices = mixed.view({-1, heads_, each, head_}).transpose(1, 2).reshape({choices, -1});
-    const at::Tensor out = at::index_add(at::zeros_like(x), 0, row.to(x.device()), by_expert(routed, of_choices, outputs_, pass) * routed.weight.unsqueeze(1));
+    const at::Tensor out = at::index_add(at::zeros_like(x), 0, row, by_expert(routed, of_choices, outputs_, pass) * routed.weight.unsqueeze(1));
     router_.leave(std::move(record), step);
     return output_bias_ ? add_bias(out, arena_.value(*output_bias_), pass) : out;
   }
@@ -63,15 +61,9 @@ class ExpertAttention : public ModelPart {
   size_t active_parameters() const override { return static_cast<size_t>(router_.parameters() + 2 * heads_ * head_ * d_ * (1 + each_)); }
 
  private:
-  static int64_t count_of(const Table& t) {
-    const uint64_t n = t.count("experts");
-    if (n == 0 || n > 1 << 16) t.wrong("experts", "from 1 to 65536 are possible");
-    return static_cast<int64_t>(n);
-  }
   ExpertAttention(const Table& t, const PartSite& site, int64_t experts) : arena_(site.arena), router_(t, site, experts, "attn"), d_(site.d), experts_(experts) {
-    heads_ = static_cast<int64_t>(t.count("heads")), head_ = static_cast<int64_t>(t.count("head"));
-    if (heads_ == 0 || heads_ > 1 << 16) t.wrong("heads", "from 1 to 65536 are possible");
-    if (head_ == 0 || head_ > 1 << 16 || head_ % 2 != 0) t.wrong("head", fmt::format("heads of {} numbers can't be rotated in pairs", head_));
+    heads_ = t.size("heads"), head_ = t.size("head");
+    if (head_ % 2 != 0) t.wrong("head", fmt::format("heads of {} numbers can't be rotated in pairs", head_));
     each_ = first_top_k(t.text("routing"));
     rope_ = read_positions(t, site.context, head_, t.number("rope", 10000));
     scale_ = static_cast<float>(t.number("scale", 1 / std::sqrt(static_cast<double>(head_))));
@@ -85,18 +77,14 @@ class ExpertAttention : public ModelPart {
   // Each choice's row times its expert's matrix.   x: [choices, n]
   at::Tensor by_expert(const RoutedRows& routed, const at::Tensor& x, size_t weights, Pass& pass) const {
     const std::vector<at::Tensor> matrices = in_graph(arena_.value(weights), pass).unbind(0);
-    std::vector<std::vector<int64_t>> chosen(static_cast<size_t>(experts_));
-    for (size_t i = 0; i < routed.expert.size(); i++) chosen[static_cast<size_t>(routed.expert[i])].push_back(static_cast<int64_t>(i));
-    std::vector<at::Tensor> places, products;
-    for (size_t e = 0; e < chosen.size(); e++) {
-      if (chosen[e].empty()) continue;
-      const at::Tensor place = at::empty({static_cast<int64_t>(chosen[e].size())}, at::kLong);
-      std::ranges::copy(chosen[e], place.data_ptr<int64_t>());
-      places.push_back(place.to(x.device()));
-      products.push_back(at::matmul(at::index_select(x, 0, places.back()), matrices[e].t()));
+    const at::Tensor choice = choices_by_expert(*routed.slots).to(x.device()), inputs = at::index_select(x, 0, choice);
+    std::vector<at::Tensor> products;
+    for (size_t e = 0; e < matrices.size(); e++) {
+      const int64_t begin = static_cast<int64_t>(routed.slots->first_of_expert[e]), end = static_cast<int64_t>(routed.slots->first_of_expert[e + 1]);
+      if (end > begin) products.push_back(at::matmul(inputs.narrow(0, begin, end - begin), matrices[e].t()));
     }
     const at::Tensor out = at::cat(products);
-    return at::index_copy(at::zeros_like(out), 0, at::cat(places), out);
+    return at::index_copy(at::zeros_like(out), 0, choice, out);
   }
 
   Arena& arena_;

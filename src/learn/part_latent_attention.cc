@@ -21,17 +21,12 @@ constexpr float released_epsilon = 1e-6f;  // of the latent vectors' norms, in D
 class LatentPart : public ModelPart {
  public:
   LatentPart(const Table& t, const PartSite& site) : arena_(site.arena), d_(site.d) {
-    const auto size = [&](const char* key, uint64_t least) {
-      const uint64_t n = t.count(key);
-      if (n < least || n > 1 << 16) t.wrong(key, fmt::format("from {} to 65536 are possible", least));
-      return static_cast<int64_t>(n);
-    };
-    heads_ = size("heads", 1);
-    kv_rank_ = size("kv_rank", 1);
-    q_rank_ = t.has("q_rank") ? size("q_rank", 0) : 0;
-    plain_ = size("head", 1);
-    rotated_ = size("rope_head", 2);
-    value_ = size("value_head", 1);
+    heads_ = t.size("heads");
+    kv_rank_ = t.size("kv_rank");
+    q_rank_ = t.has("q_rank") ? t.size("q_rank", 0) : 0;
+    plain_ = t.size("head");
+    rotated_ = t.size("rope_head", 2);
+    value_ = t.size("value_head");
     if (head() > 1 << 16) t.wrong("head", fmt::format("with rope_head it is {}, more than 65536", head()));
     if (rotated_ % 2 != 0) t.wrong("rope_head", fmt::format("{} numbers can't be rotated in pairs", rotated_));
     base_ = t.number("rope", 10000);

@@ -1,10 +1,11 @@
 // kind = "moe": a router, the engine's routing text, a bank of experts, and perhaps some that every row uses.
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/index_add.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros_like.h>
+
+#include <numeric>
 
 #include "learn/expert_groups.h"
 #include "learn/function_bias.h"
@@ -74,12 +75,10 @@ class MoePart : public ModelPart {
   // Each choice is a row of its own, which its weight has been multiplied with.
   at::Tensor experts_of_weighted(const RoutedRows& routed, const at::Tensor& x, Pass& pass) const {
     const int64_t choices = static_cast<int64_t>(routed.expert.size());
-    at::Tensor row = at::empty({choices}, at::kLong);
-    RoutedRows alone{at::ones({choices}, x.options()), {0}, routed.expert, nullptr, routed.load};
-    for (size_t r = 0; r + 1 < routed.first.size(); r++)
-      for (int64_t i = routed.first[r]; i < routed.first[r + 1]; i++) row.data_ptr<int64_t>()[i] = static_cast<int64_t>(r), alone.first.push_back(i + 1);
+    RoutedRows alone{at::ones({choices}, x.options()), std::vector<int64_t>(static_cast<size_t>(choices) + 1), routed.expert, nullptr, routed.load};
+    std::iota(alone.first.begin(), alone.first.end(), int64_t{0});
     alone.slots = std::make_shared<ExpertSlots>(expert_slots(alone.first, alone.expert, routed.load.size()));
-    const at::Tensor where = row.to(x.device());
+    const at::Tensor where = rows_of_choices(routed).to(x.device());
     return at::index_add(at::zeros_like(x), 0, where, bank_.forward(alone, at::index_select(x, 0, where) * routed.weight.unsqueeze(1), pass));
   }
 

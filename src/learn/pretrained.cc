@@ -144,7 +144,7 @@ Description Pretrained::description(const Table& model) const {
       nlohmann::json& moe = block[b.ffn_width ? "aside" : "ffn"] = moe_of(c, b, balance);
       if (b.ffn_width) moe["after"] = b.experts->add_after_blocks;
     }
-    if (c.attention_experts && b.mixer == Mixer::expert_attention) block["attention"]["balance"] = balance;
+    if (b.mixer == Mixer::expert_attention) block["attention"]["balance"] = balance;
     blocks.push_back(block);
     routers |= b.experts && b.experts->has_router;
   }
