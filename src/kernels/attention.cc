@@ -21,6 +21,11 @@ constexpr size_t queries_together = 32;    // of a tile
 constexpr size_t bytes_ahead = 49152;      // some KiB more than what is worked on at once
 constexpr size_t span_positions = 256;     // a multiple of a block's
 
+struct alignas(64) CacheLine {
+  static constexpr size_t size = 16;
+  float numbers[size];
+};
+
 // Some rows of one sequence, some key heads, and some heads of each one's group: a query each, by key head, row and head. A row's key heads lie
 // beside each other in the cache, so that taking several of them at a position reads memory in order.
 struct AttentionTile {
@@ -86,26 +91,35 @@ HWY_ATTR HWY_INLINE void store_sums(const V* x, float* out) {
 }
 #endif
 
-// A block's rows of one key head, to be read a vector at a time: rows of floats, or as they lie in the cache.
+// A block's rows of one key head, to be read a vector at a time: rows of floats, or as they lie in the cache. `unit` numbers have a scale in common.
 struct FloatRows {
+  static constexpr size_t unit = lanes;
   const float* first;
   size_t width;
   const float* row(size_t p) const { return first + p * width; }
-  HWY_ATTR HWY_INLINE V at(const float* row, size_t i) const { return hn::LoadU(D(), row + i); }
+  HWY_ATTR HWY_INLINE V scale(const float*, size_t) const { return hn::Undefined(D()); }
+  HWY_ATTR HWY_INLINE V at(const float* row, size_t i, V) const { return hn::LoadU(D(), row + i); }
 };
 template <TensorType type>
 struct CacheRows {
+  static constexpr size_t unit = type == TensorType::q8_0 ? 32 : lanes;
   const std::byte* first;
   size_t row_bytes;
   const std::byte* row(size_t p) const { return first + p * row_bytes; }
-  HWY_ATTR HWY_INLINE V at(const std::byte* row, size_t i) const {
-    const D d;
+  HWY_ATTR HWY_INLINE V scale(const std::byte* row, size_t i) const {
     if constexpr (type == TensorType::q8_0) {  // blocks of a half and 32 signed bytes
-      const std::byte* block = row + i / 32 * 34;
       const hn::CappedTag<float, 4> few;
-      const float scale = hn::GetLane(hn::PromoteTo(few, hn::LoadU(hn::Rebind<hwy::float16_t, decltype(few)>(), reinterpret_cast<const hwy::float16_t*>(block))));
-      const auto codes = hn::LoadU(hn::Rebind<int8_t, D>(), reinterpret_cast<const int8_t*>(block + 2) + i % 32);
-      return hn::Mul(hn::Set(d, scale), hn::ConvertTo(d, hn::PromoteTo(hn::RebindToSigned<D>(), codes)));
+      const auto halves = hn::LoadU(hn::Rebind<hwy::float16_t, decltype(few)>(), reinterpret_cast<const hwy::float16_t*>(row + i / 32 * 34));
+      return hn::Set(D(), hn::GetLane(hn::PromoteTo(few, halves)));
+    } else {
+      return hn::Undefined(D());
+    }
+  }
+  HWY_ATTR HWY_INLINE V at(const std::byte* row, size_t i, V scale) const {
+    const D d;
+    if constexpr (type == TensorType::q8_0) {
+      const auto codes = hn::LoadU(hn::Rebind<int8_t, D>(), reinterpret_cast<const int8_t*>(row + i / 32 * 34 + 2) + i % 32);
+      return hn::Mul(scale, hn::ConvertTo(d, hn::PromoteTo(hn::RebindToSigned<D>(), codes)));
     } else if constexpr (type == TensorType::f32) {
       return hn::LoadU(d, reinterpret_cast<const float*>(row) + i);
     } else {
@@ -114,6 +128,14 @@ struct CacheRows {
     }
   }
 };
+
+// Keeps x in a register. Compilers would rather load it anew for each of its products, and loads would then decide the speed.
+HWY_ATTR HWY_INLINE V kept(V x) {
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
+  asm("" : "+v"(x.raw));
+#endif
+  return x;
+}
 
 // scores[q][p] = query q times key p, for Q queries and the keys [begin, end); width is whole vectors. Four keys at a time, from a multiple of
 // four on: scores beside the range are written and mean nothing.
@@ -127,12 +149,17 @@ HWY_ATTR void score(const float* queries, const Rows& keys, size_t width, size_t
       row[k] = keys.row(std::clamp(p + k, begin, end - 1));
       for (int q = 0; q < Q; q++) sums[q][k] = hn::Zero(d);
     }
-    for (size_t i = 0; i < width; i += lanes) {
-      V key[4];
-      for (int k = 0; k < 4; k++) key[k] = keys.at(row[k], i);
-      for (int q = 0; q < Q; q++) {
-        const V query = hn::LoadU(d, queries + q * width + i);
-        for (int k = 0; k < 4; k++) sums[q][k] = hn::MulAdd(query, key[k], sums[q][k]);
+    for (size_t unit = 0; unit < width; unit += Rows::unit) {
+      V scale[4];
+      for (int k = 0; k < 4; k++) scale[k] = keys.scale(row[k], unit);
+      for (size_t j = 0; j < Rows::unit / lanes; j++) {
+        const size_t i = unit + j * lanes;
+        V query[Q];
+        for (int q = 0; q < Q; q++) query[q] = kept(hn::LoadU(d, queries + q * width + i));
+        for (int k = 0; k < 4; k++) {
+          const V key = kept(keys.at(row[k], i, scale[k]));
+          for (int q = 0; q < Q; q++) sums[q][k] = hn::MulAdd(query[q], key, sums[q][k]);
+        }
       }
     }
     for (int q = 0; q < Q; q++) store_sums(sums[q], scores + q * positions_together + p);
@@ -187,11 +214,13 @@ HWY_ATTR HWY_INLINE size_t add_columns(const float* weights, const Rows& values,
       for (int c = 0; c < C; c++) sums[q][c] = hn::Mul(hn::LoadU(d, out + q * width + i + c * lanes), hn::Set(d, first ? running[q].factor : 1));
     for (size_t p = begin; p < end; p++) {
       const auto row = values.row(p);
-      V value[C];
-      for (int c = 0; c < C; c++) value[c] = values.at(row, i + c * lanes);
-      for (int q = 0; q < Q; q++) {
-        const V weight = hn::Set(d, weights[q * positions_together + p]);
-        for (int c = 0; c < C; c++) sums[q][c] = hn::MulAdd(weight, value[c], sums[q][c]);
+      V weight[Q];
+      for (int q = 0; q < Q; q++) weight[q] = kept(hn::Set(d, weights[q * positions_together + p]));
+      V scale = weight[0];
+      for (int c = 0; c < C; c++) {
+        if (c * lanes % Rows::unit == 0) scale = values.scale(row, i + c * lanes);
+        const V value = kept(values.at(row, i + c * lanes, scale));
+        for (int q = 0; q < Q; q++) sums[q][c] = hn::MulAdd(weight[q], value, sums[q][c]);
       }
     }
     for (int q = 0; q < Q; q++)
@@ -205,7 +234,20 @@ HWY_ATTR void add_values(const float* weights, const Rows& values, size_t width,
   add_columns<Q, 1>(weights, values, width, begin, end, first, running, out, done);
 }
 
-constexpr int together = lanes >= 16 ? 4 : 2;  // queries whose sums fit into the registers
+constexpr size_t together = lanes >= 16 ? 4 : 3;  // queries whose sums fit into the registers
+
+// Calls f(number, q), the number a constant, for queries [q, q + number) of [0, count): as few as possible, about as many in each.
+template <class Function>
+HWY_ATTR HWY_INLINE void each_few(size_t count, Function&& f) {
+  for (size_t q = 0, number; q < count; q += number) {
+    const size_t calls = (count - q + together - 1) / together;
+    number = (count - q + calls - 1) / calls;
+    if (number == 1) f(std::integral_constant<int, 1>(), q);
+    else if (number == 2) f(std::integral_constant<int, 2>(), q);
+    else if (number == 3) f(std::integral_constant<int, 3>(), q);
+    else f(std::integral_constant<int, int(together)>(), q);
+  }
+}
 
 // What a tile's queries have so far.
 struct TileState {
@@ -227,9 +269,7 @@ HWY_ATTR void score_head(const AttentionTile& tile, const TileState& s, size_t k
   const size_t count = tile.queries_of_kv();
   const float* query = s.query + kv * count * s.key_width;
   float* scores = s.scores + kv * count * positions_together;
-  size_t q = 0;
-  for (; q + together <= count; q += together) score<together>(query + q * s.key_width, keys, s.key_width, from, to, scores + q * positions_together);
-  for (; q < count; q++) score<1>(query + q * s.key_width, keys, s.key_width, from, to, scores + q * positions_together);
+  each_few(count, [&](auto few, size_t q) HWY_ATTR { score<few>(query + q * s.key_width, keys, s.key_width, from, to, scores + q * positions_together); });
 }
 template <class Values>
 HWY_ATTR void add_head(const AttentionTile& tile, const TileState& s, size_t kv, const Values& values, size_t from, size_t to, bool first) {
@@ -237,10 +277,9 @@ HWY_ATTR void add_head(const AttentionTile& tile, const TileState& s, size_t kv,
   const float* scores = s.scores + kv * count * positions_together;
   float* out = s.out + kv * count * s.value_width;
   const Running* running = s.running + kv * count;
-  size_t q = 0;
-  for (; q + together <= count; q += together)
-    add_values<together, 4>(scores + q * positions_together, values, s.value_width, from, to, first, running + q, out + q * s.value_width);
-  for (; q < count; q++) add_values<1, 8>(scores + q * positions_together, values, s.value_width, from, to, first, running + q, out + q * s.value_width);
+  each_few(count, [&](auto few, size_t q) HWY_ATTR {
+    add_values<few, few == 1 ? 8 : 4>(scores + q * positions_together, values, s.value_width, from, to, first, running + q, out + q * s.value_width);
+  });
 }
 HWY_ATTR void weigh_head(const AttentionShape& shape, const AttentionTile& tile, const TileState& s, size_t kv, const Block& b) {
   for (size_t q = kv * tile.queries_of_kv(); q < (kv + 1) * tile.queries_of_kv(); q++) {
@@ -277,29 +316,28 @@ HWY_ATTR void take_in_place(const AttentionShape& shape, const AttentionTile& ti
 using TakeInPlace = void (*)(const AttentionShape&, const AttentionTile&, const TileState&, const Block&, ReadAhead&);
 TakeInPlace in_place(const AttentionShape& shape, const AttentionTile& tile) {
   const size_t count = tile.queries_of_kv();
-  if (count != 1 && (count % together != 0 || count > 2 * together)) return nullptr;
+  if (count > 2 * together) return nullptr;
   if (shape.key_size % lanes != 0 || shape.value_size % lanes != 0) return nullptr;
   constexpr bool has_halves = HWY_TARGET <= HWY_AVX2;  // see cached_rows.cc
   switch (tile.rows[0].keys.type) {
     case TensorType::f32: return take_in_place<TensorType::f32>;
     case TensorType::f16: return has_halves ? take_in_place<TensorType::f16> : nullptr;
     case TensorType::bf16: return take_in_place<TensorType::bf16>;
-    case TensorType::q8_0: return has_halves && lanes >= 16 && count == 1 && shape.key_size % 32 == 0 && shape.value_size % 32 == 0 ? take_in_place<TensorType::q8_0> : nullptr;
+    case TensorType::q8_0: return has_halves && count == 1 && shape.key_size % 32 == 0 && shape.value_size % 32 == 0 ? take_in_place<TensorType::q8_0> : nullptr;
     default: return nullptr;
   }
 }
 
 HWY_ATTR void take_as_floats(const AttentionShape& shape, const AttentionTile& tile, const TileState& s, const Block& b, ReadAhead& ahead, float* room) {
   const size_t low = b.begin - b.first, high = b.end - b.first;
-  float *keys = room, *values = keys + positions_together * s.key_width;
-  const auto load = [&](const CachedRows& rows, size_t kv, size_t size, float* out, size_t width) {
-    load_rows(rows, b.begin, b.end, (tile.first_kv + kv) * size, size, ahead, out + low * width, width);
-    return FloatRows{out, width};
+  const auto load = [&](const CachedRows& rows, size_t kv, size_t size, size_t width) {
+    load_rows(rows, b.begin, b.end, (tile.first_kv + kv) * size, size, ahead, room + low * width, width);
+    return FloatRows{room, width};
   };
   for (size_t kv = 0; kv < tile.kv_count; kv++) {
-    score_head(tile, s, kv, load(tile.rows[0].keys, kv, shape.key_size, keys, s.key_width), low, high);
+    score_head(tile, s, kv, load(tile.rows[0].keys, kv, shape.key_size, s.key_width), low, high);
     weigh_head(shape, tile, s, kv, b);
-    add_head(tile, s, kv, load(tile.rows[0].values, kv, shape.value_size, values, s.value_width), low, high, true);
+    add_head(tile, s, kv, load(tile.rows[0].values, kv, shape.value_size, s.value_width), low, high, true);
   }
 }
 
@@ -332,13 +370,13 @@ HWY_ATTR void write_out(const AttentionShape& shape, const Running& all, const f
 
 HWY_ATTR void attend_tile(const AttentionShape& shape, const AttentionTile& tile) {
   const size_t queries = tile.queries(), key_width = whole_vectors(shape.key_size), value_width = whole_vectors(shape.value_size);
-  static thread_local std::vector<float> room;
-  room.resize((queries + positions_together) * (key_width + value_width) + queries * (positions_together + value_width));
-  float* query = room.data();                         // [queries, key_width], row by row
+  static thread_local std::vector<CacheLine> room;  // vectors that begin in the midst of a line take twice the time to load
+  room.resize((queries * (key_width + 2 * value_width + positions_together) + positions_together * std::max(key_width, value_width)) / CacheLine::size + 1);
+  float* query = room[0].numbers;                     // [queries, key_width], row by row
   float* out = query + queries * key_width;           // [queries, value_width], of a span
   float* scores = out + queries * value_width;        // [queries, positions_together]
-  float* rows = scores + queries * positions_together;  // [positions_together, key_width + value_width]
-  float* joined = rows + positions_together * (key_width + value_width);  // [queries, value_width], of the spans so far
+  float* joined = scores + queries * positions_together;  // [queries, value_width], of the spans so far
+  float* rows = joined + queries * value_width;       // [positions_together, key_width or value_width]: keys, then values of one head
   Running running[queries_together], all[queries_together];
   const TileState state{key_width, value_width, query, out, scores, running};
   for (size_t q = 0; q < queries; q++) {

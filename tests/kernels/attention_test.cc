@@ -81,7 +81,8 @@ TEST_F(Attention, TogetherAsAlone) {
     const auto sinks = normal(6);
     for (TensorType type : {TensorType::f32, TensorType::f16, TensorType::q8_0})
       for (const AttentionShape shape : {AttentionShape{8, 1, 64, 32, 0.1f, 0, {}}, AttentionShape{6, 3, 32, 32, 0.3f, 2.0f, {}}, AttentionShape{40, 1, 96, 64, 0.2f, 0, {}},
-                                         AttentionShape{6, 6, 32, 64, 0.3f, 0, sinks}, AttentionShape{8, 2, 64, 32, 0.2f, 0, {}}}) {
+                                         AttentionShape{6, 6, 32, 64, 0.3f, 0, sinks}, AttentionShape{8, 2, 64, 32, 0.2f, 0, {}}, AttentionShape{10, 2, 32, 64, 0.2f, 0, {}},
+                                         AttentionShape{7, 1, 64, 64, 0.2f, 0, {}}}) {
         const size_t positions = 670, key_width = shape.kv_heads * shape.key_size, value_width = shape.kv_heads * shape.value_size;
         const size_t key_bytes = bytes_of(type, key_width), value_bytes = bytes_of(type, value_width);
         std::vector<std::byte> keys[2], values[2];
