@@ -4,69 +4,12 @@
 #include <utility>
 
 #include "kernels/panel_apart-inl.h"
+#include "kernels/panel_float-inl.h"
 #include "kernels/panel_kernel.h"
 #include "kernels/panel_tile-inl.h"
 
 namespace moiety {
 namespace {
-
-// Floats: column by column in four sums, columns c % 4 each, added at the end as (0 + 1) + (2 + 3).
-template <class V, TensorType type>
-struct FloatTile {
-  using F = typename V::F;
-  static constexpr size_t size = type == TensorType::f32 ? 4 : 2;
-  static constexpr int paired = 0;
-
-  static size_t bytes(size_t cols) { return cols * panel_rows * size; }
-
-  // Columns [begin, end), `begin` a multiple of 4.
-  template <int T, int H>
-  [[gnu::always_inline]] static void half(const std::byte* panel, const Stream& stream, size_t begin, size_t end, const void* const* rows,
-                                          float (*sum)[4][panel_rows]) {
-    const float* x[T];
-    F sums[T][4];
-    for (int t = 0; t < T; t++) {
-      x[t] = static_cast<const float*>(rows[t]);
-      for (int k = 0; k < 4; k++)
-        sums[t][k] = begin == 0 ? V::zero() : V::floats_at(reinterpret_cast<const std::byte*>(sum[t][k] + H * V::lanes));
-    }
-    const std::byte* at = panel + bytes(begin) + H * V::lanes * size;
-    auto column = [&](size_t c, int k) __attribute__((always_inline)) {
-      const F w = type == TensorType::f32 ? V::floats_at(at) : type == TensorType::f16 ? V::halves(at) : V::bfloats(at);
-      at += panel_rows * size;
-      for (int t = 0; t < T; t++) sums[t][k] = V::fused(w, V::all(x[t][c]), sums[t][k]);
-    };
-    size_t c = begin;
-    for (; c + 4 <= end; c += 4) {
-      if constexpr (T <= 2 && H == 0) stream.template ask<V>(at, 4 * panel_rows * size);
-      column(c, 0), column(c + 1, 1), column(c + 2, 2), column(c + 3, 3);
-    }
-    for (int k = 0; c < end; c++, k++) column(c, k);
-    for (int t = 0; t < T; t++)
-      for (int k = 0; k < 4; k++) V::store(sum[t][k] + H * V::lanes, sums[t][k]);
-  }
-
-  // Vectors of 8 rows take turns, so many columns at a time: were each to go through the whole panel, the first would wait for memory alone and
-  // the second, which finds everything in the cache, would leave memory idle.
-  template <int P, int T>
-  [[gnu::always_inline]] static void rows(const std::byte* const* panels, const Stream* streams, size_t cols, const void* const* x, PairOutputs* out,
-                                          size_t row) {
-    static_assert(P == 1);
-    float sum[T][4][panel_rows];
-    const size_t step = V::lanes == 8 ? 64 : cols;
-    for (size_t c = 0; c < cols; c += step) {
-      const size_t end = std::min(cols, c + step);
-      half<T, 0>(*panels, *streams, c, end, x, sum);
-      if constexpr (V::lanes == 8) half<T, 1>(*panels, *streams, c, end, x, sum);
-    }
-    for (int t = 0; t < T; t++)
-      for (size_t r = 0; r < panel_rows; r++) out[t][row + r] = (sum[t][0][r] + sum[t][1][r]) + (sum[t][2][r] + sum[t][3][r]);
-  }
-};
-
-struct Never {
-  static constexpr size_t from = SIZE_MAX;
-};
 
 template <class V, class Work, int P, int T>
 [[gnu::noinline]] void rows_together(const std::byte* const* panels, const std::byte* next, size_t cols, const void* const* x, PairOutputs* out, size_t row) {
@@ -149,9 +92,9 @@ constexpr PanelKernels all_kernels(const char* name, std::index_sequence<i...>) 
   return {name,
           V::tile,
           {multiply<V, Tile<V, of_any_type(panel_formats[i])>, ApartTiles<V, of_any_type(panel_formats[i])>, V::tokens>...},
-          multiply<V, FloatTile<V, TensorType::f32>, Never, V::float_tokens>,
-          multiply<V, FloatTile<V, TensorType::f16>, Never, V::float_tokens>,
-          multiply<V, FloatTile<V, TensorType::bf16>, Never, V::float_tokens>,
+          multiply<V, FloatTile<V, TensorType::f32>, FloatsApart<V, TensorType::f32>, V::float_tokens>,
+          multiply<V, FloatTile<V, TensorType::f16>, FloatsApart<V, TensorType::f16>, V::float_tokens>,
+          multiply<V, FloatTile<V, TensorType::bf16>, FloatsApart<V, TensorType::bf16>, V::float_tokens>,
           spin_bytes<V>,
           spin_floats<V>};
 }

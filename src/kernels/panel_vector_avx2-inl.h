@@ -64,6 +64,11 @@ struct Avx2 {
     asm("" : "+x"(sum));  // as above
   }
 
+  // In a register, not to be loaded anew for each of its products.
+  static F kept(F x) {
+    asm("" : "+x"(x));
+    return x;
+  }
   static F zero() { return _mm256_setzero_ps(); }
   static F all(float x) { return _mm256_set1_ps(x); }
   static F plus(F x, F y) { return _mm256_add_ps(x, y); }
