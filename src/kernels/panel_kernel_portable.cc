@@ -41,8 +41,8 @@ struct Portable {
 
   static B load(const std::byte* p) { return bytes([&](int i) { return byte(p, i); }); }
   static B mask(B x, int bits) { return bytes([&](int i) { return x.at[i] & bits; }); }
-  template <int bits>
-  static B either_by(B x, B y) { return bytes([&](int i) { return (x.at[i] & bits) | (y.at[i] & ~bits); }); }
+  template <int from_x, int from_y>
+  static B joined(B x, B y) { return bytes([&](int i) { return (x.at[i] & from_x) | (y.at[i] & from_y); }); }
   template <int n>
   static B down(B x) { return bytes([&](int i) { return x.at[i] >> n; }); }
   template <int n>

@@ -86,22 +86,18 @@ struct Tile {
   static constexpr size_t plane_byte(int bits, int g) { return 64 * size_t(bits == 8 ? g : bits == 4 ? g % 4 : bits == 2 ? g / 4 : 0); }
   static constexpr int plane_bit(int bits, int g) { return bits == 8 ? 0 : bits == 4 ? 4 * (g / 4) : bits == 2 ? 2 * (g % 4) : g; }
 
-  // Codes, with what their bytes hold besides where they are of one plane.
-  template <int g>
-  [[gnu::always_inline]] static B uncut_codes(const std::byte* at) {
-    const B low = V::template down<plane_bit(f.low_bits, g)>(V::load(at + plane_byte(f.low_bits, g)));
-    if constexpr (f.high_bits == 0) return low;
-    else {
-      constexpr int bit = plane_bit(f.high_bits, g) - f.low_bits, low_mask = (1 << f.low_bits) - 1;
-      const B high = V::load(at + f.low_bytes() + plane_byte(f.high_bits, g));
-      if constexpr (bit < 0) return V::template either_by<low_mask>(low, V::template up<-bit>(high));
-      else return V::template either_by<low_mask>(low, V::template down<bit>(high));
-    }
-  }
   template <int g>
   [[gnu::always_inline]] static B codes(const std::byte* at) {
-    B out = uncut_codes<g>(at);
-    if constexpr (f.low_bits < 8) out = V::mask(out, char((1 << (f.low_bits + f.high_bits)) - 1));
+    constexpr int low_mask = (1 << f.low_bits) - 1;
+    B out = V::template down<plane_bit(f.low_bits, g)>(V::load(at + plane_byte(f.low_bits, g)));
+    if constexpr (f.high_bits > 0) {
+      constexpr int bit = plane_bit(f.high_bits, g) - f.low_bits, high_mask = ((1 << f.high_bits) - 1) << f.low_bits;
+      const B high = V::load(at + f.low_bytes() + plane_byte(f.high_bits, g));
+      if constexpr (bit < 0) out = V::template joined<low_mask, high_mask>(out, V::template up<-bit>(high));
+      else out = V::template joined<low_mask, high_mask>(out, V::template down<bit>(high));
+    } else if constexpr (f.low_bits < 8) {
+      out = V::mask(out, char(low_mask));
+    }
     if constexpr (f.codes == Codes::doubled) out = V::template up<1>(out);
     if constexpr (f.codes == Codes::curve) out = V::lookup(curve_table, out);
     if constexpr (f.codes == Codes::fp4) out = V::lookup(fp4_table, out);

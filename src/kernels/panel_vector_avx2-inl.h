@@ -22,9 +22,9 @@ struct Avx2 {
   static B load(const std::byte* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
   static void store_bytes(std::byte* p, B x) { _mm256_store_si256(reinterpret_cast<__m256i*>(p), x); }
   static B mask(B x, char bits) { return _mm256_and_si256(x, _mm256_set1_epi8(bits)); }
-  // The bits of a mask from x, the others from y.
-  template <int bits>
-  static B either_by(B x, B y) { return _mm256_or_si256(mask(x, char(bits)), _mm256_andnot_si256(_mm256_set1_epi8(char(bits)), y)); }
+  // The bits of one mask from x, those of the other from y.
+  template <int from_x, int from_y>
+  static B joined(B x, B y) { return _mm256_or_si256(mask(x, char(from_x)), mask(y, char(from_y))); }
   template <int n>
   static B down(B x) {
     if constexpr (n == 0) return x;

@@ -21,9 +21,9 @@ struct Avx512 {
 
   static B load(const std::byte* p) { return _mm512_loadu_si512(p); }
   static B mask(B x, char bits) { return _mm512_and_si512(x, _mm512_set1_epi8(bits)); }
-  // The bits of a mask from x, the others from y.
-  template <int bits>
-  static B either_by(B x, B y) { return _mm512_ternarylogic_epi32(x, y, _mm512_set1_epi8(char(bits)), 0xe4); }
+  // The bits of one mask from x, those of the other from y.
+  template <int from_x, int from_y>
+  static B joined(B x, B y) { return mask(_mm512_ternarylogic_epi32(x, y, _mm512_set1_epi8(char(from_x)), 0xe4), char(from_x | from_y)); }
   template <int n>
   static B down(B x) {
     if constexpr (n == 0) return x;
