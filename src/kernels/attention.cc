@@ -138,27 +138,30 @@ HWY_ATTR HWY_INLINE V kept(V x) {
 }
 
 // scores[q][p] = query q times key p, for Q queries and the keys [begin, end); width is whole vectors. Four keys at a time, from a multiple of
-// four on: scores beside the range are written and mean nothing.
+// four on: scores beside the range are written and mean nothing. As many sums are made at once as the registers hold.
 template <int Q, class Rows>
 HWY_ATTR void score(const float* queries, const Rows& keys, size_t width, size_t begin, size_t end, float* scores) {
   const D d;
+  constexpr int at_once = lanes >= 16 || Q < 4 ? 4 : 2;
   for (size_t p = begin / 4 * 4; p < end; p += 4) {
     V sums[Q][4];
-    decltype(keys.row(0)) row[4];
-    for (size_t k = 0; k < 4; k++) {
-      row[k] = keys.row(std::clamp(p + k, begin, end - 1));
-      for (int q = 0; q < Q; q++) sums[q][k] = hn::Zero(d);
-    }
-    for (size_t unit = 0; unit < width; unit += Rows::unit) {
-      V scale[4];
-      for (int k = 0; k < 4; k++) scale[k] = keys.scale(row[k], unit);
-      for (size_t j = 0; j < Rows::unit / lanes; j++) {
-        const size_t i = unit + j * lanes;
-        V query[Q];
-        for (int q = 0; q < Q; q++) query[q] = kept(hn::LoadU(d, queries + q * width + i));
-        for (int k = 0; k < 4; k++) {
-          const V key = kept(keys.at(row[k], i, scale[k]));
-          for (int q = 0; q < Q; q++) sums[q][k] = hn::MulAdd(query[q], key, sums[q][k]);
+    for (int first = 0; first < 4; first += at_once) {
+      decltype(keys.row(0)) row[at_once];
+      for (int k = 0; k < at_once; k++) {
+        row[k] = keys.row(std::clamp(p + static_cast<size_t>(first + k), begin, end - 1));
+        for (int q = 0; q < Q; q++) sums[q][first + k] = hn::Zero(d);
+      }
+      for (size_t unit = 0; unit < width; unit += Rows::unit) {
+        V scale[at_once];
+        for (int k = 0; k < at_once; k++) scale[k] = keys.scale(row[k], unit);
+        for (size_t j = 0; j < Rows::unit / lanes; j++) {
+          const size_t i = unit + j * lanes;
+          V query[Q];
+          for (int q = 0; q < Q; q++) query[q] = kept(hn::LoadU(d, queries + q * width + i));
+          for (int k = 0; k < at_once; k++) {
+            const V key = kept(keys.at(row[k], i, scale[k]));
+            for (int q = 0; q < Q; q++) sums[q][first + k] = hn::MulAdd(query[q], key, sums[q][first + k]);
+          }
         }
       }
     }
@@ -234,7 +237,7 @@ HWY_ATTR void add_values(const float* weights, const Rows& values, size_t width,
   add_columns<Q, 1>(weights, values, width, begin, end, first, running, out, done);
 }
 
-constexpr size_t together = lanes >= 16 ? 4 : 3;  // queries whose sums fit into the registers
+constexpr size_t together = 4;  // queries whose sums fit into the registers
 
 // Calls f(number, q), the number a constant, for queries [q, q + number) of [0, count): as few as possible, about as many in each.
 template <class Function>
@@ -245,7 +248,7 @@ HWY_ATTR HWY_INLINE void each_few(size_t count, Function&& f) {
     if (number == 1) f(std::integral_constant<int, 1>(), q);
     else if (number == 2) f(std::integral_constant<int, 2>(), q);
     else if (number == 3) f(std::integral_constant<int, 3>(), q);
-    else f(std::integral_constant<int, int(together)>(), q);
+    else f(std::integral_constant<int, 4>(), q);
   }
 }
 
@@ -278,7 +281,7 @@ HWY_ATTR void add_head(const AttentionTile& tile, const TileState& s, size_t kv,
   float* out = s.out + kv * count * s.value_width;
   const Running* running = s.running + kv * count;
   each_few(count, [&](auto few, size_t q) HWY_ATTR {
-    add_values<few, few == 1 ? 8 : 4>(scores + q * positions_together, values, s.value_width, from, to, first, running + q, out + q * s.value_width);
+    add_values<few, few == 1 ? 8 : few == 4 && lanes < 16 ? 2 : 4>(scores + q * positions_together, values, s.value_width, from, to, first, running + q, out + q * s.value_width);
   });
 }
 HWY_ATTR void weigh_head(const AttentionShape& shape, const AttentionTile& tile, const TileState& s, size_t kv, const Block& b) {
