@@ -96,7 +96,7 @@ HWY_ATTR void add_head(const AttentionTile& tile, const TileState& s, size_t kv,
   float* out = s.out + kv * count * s.value_width;
   const Running* running = s.running + kv * count;
   each_few(count, [&](auto few, size_t q) HWY_ATTR {
-    add_values<few, few == 1 ? 8 : few == 4 && lanes < 16 ? 2 : 4>(scores + q * positions_together, values, s.value_width, from, to, first, running + q, out + q * s.value_width);
+    add_values<few, few == 1 ? 8 : beside<few>>(scores + q * positions_together, values, s.value_width, from, to, first, running + q, out + q * s.value_width);
   });
 }
 HWY_ATTR void weigh_head(const AttentionShape& shape, const AttentionTile& tile, const TileState& s, size_t kv, const Block& b) {

@@ -115,12 +115,16 @@ HWY_ATTR HWY_INLINE V kept(V x) {
   return x;
 }
 
+// Keys, or vectors of values, whose sums for Q queries fit into the registers beside what they are made of.
+template <int Q>
+constexpr int beside = Q * 4 <= (lanes >= 16 ? 16 : 12) ? 4 : 2;
+
 // scores[q][p] = query q times key p, for Q queries and the keys [begin, end); width is whole vectors. Four keys at a time, from a multiple of
 // four on: scores beside the range are written and mean nothing. As many sums are made at once as the registers hold.
 template <int Q, class Rows>
 HWY_ATTR void score(const float* queries, const Rows& keys, size_t width, size_t begin, size_t end, float* scores) {
   const D d;
-  constexpr int at_once = lanes >= 16 || Q < 4 ? 4 : 2;
+  constexpr int at_once = beside<Q>;
   for (size_t p = begin / 4 * 4; p < end; p += 4) {
     V sums[Q][4];
     for (int first = 0; first < 4; first += at_once) {
@@ -197,9 +201,9 @@ HWY_ATTR HWY_INLINE size_t add_columns(const float* weights, const Rows& values,
       const auto row = values.row(p);
       V weight[Q];
       for (int q = 0; q < Q; q++) weight[q] = kept(hn::Set(d, weights[q * positions_together + p]));
-      V scale = weight[0];
+      V scale = values.scale(row, i);
       for (int c = 0; c < C; c++) {
-        if (c * lanes % Rows::unit == 0) scale = values.scale(row, i + c * lanes);
+        if (c > 0 && c * lanes % Rows::unit == 0) scale = values.scale(row, i + c * lanes);
         const V value = kept(values.at(row, i + c * lanes, scale));
         for (int q = 0; q < Q; q++) sums[q][c] = hn::MulAdd(weight[q], value, sums[q][c]);
       }

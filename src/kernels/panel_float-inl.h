@@ -8,7 +8,13 @@
 namespace moiety {
 namespace {
 
-// Floats: column by column in four sums, columns c % 4 each, added at the end as (0 + 1) + (2 + 3).
+// Floats: column by column in four sums of each row, columns c % 4 each, added at the end as (0 + 1) + (2 + 3).
+using FourSums = float[4][panel_rows];
+inline void add_four(const FourSums* sums, size_t count, PairOutputs* out, size_t row) {
+  for (size_t t = 0; t < count; t++)
+    for (size_t r = 0; r < panel_rows; r++) out[t][row + r] = (sums[t][0][r] + sums[t][1][r]) + (sums[t][2][r] + sums[t][3][r]);
+}
+
 template <class V, TensorType type>
 struct FloatTile {
   using F = typename V::F;
@@ -21,7 +27,7 @@ struct FloatTile {
   // Columns [begin, end), `begin` a multiple of 4.
   template <int T, int H>
   [[gnu::always_inline]] static void half(const std::byte* panel, const Stream& stream, size_t begin, size_t end, const void* const* rows,
-                                          float (*sum)[4][panel_rows]) {
+                                          FourSums* sum) {
     const float* x[T];
     F sums[T][4];
     for (int t = 0; t < T; t++) {
@@ -51,15 +57,14 @@ struct FloatTile {
   [[gnu::always_inline]] static void rows(const std::byte* const* panels, const Stream* streams, size_t cols, const void* const* x, PairOutputs* out,
                                           size_t row) {
     static_assert(P == 1);
-    float sum[T][4][panel_rows];
+    FourSums sum[T];
     const size_t step = V::lanes == 8 ? 64 : cols;
     for (size_t c = 0; c < cols; c += step) {
       const size_t end = std::min(cols, c + step);
       half<T, 0>(*panels, *streams, c, end, x, sum);
       if constexpr (V::lanes == 8) half<T, 1>(*panels, *streams, c, end, x, sum);
     }
-    for (int t = 0; t < T; t++)
-      for (size_t r = 0; r < panel_rows; r++) out[t][row + r] = (sum[t][0][r] + sum[t][1][r]) + (sum[t][2][r] + sum[t][3][r]);
+    add_four(sum, T, out, row);
   }
 };
 
@@ -69,20 +74,21 @@ template <class V, TensorType type>
 struct FloatsApart {
   using Few = FloatTile<V, type>;
   using F = typename V::F;
-  using Sums = float[4][panel_rows];  // of a row
   static constexpr int halves = int(panel_rows) / V::lanes, tokens = 6;
   static constexpr size_t from = V::lanes == 8 ? 4 : SIZE_MAX;  // rows that it pays for; larger vectors have registers enough
   static constexpr size_t together = 128;                        // columns
 
   // Adds the products of `count` columns, the first of which is number `column` of a row.
   template <int T>
-  [[gnu::noinline]] static void add(const float* columns, size_t column, size_t count, const void* const* rows, Sums* sums) {
+  [[gnu::noinline]] static void add(const float* columns, size_t column, size_t count, const void* const* rows, FourSums* sums) {
     const float* x[T];
     unrolled<T>([&](auto t) __attribute__((always_inline)) { x[t.value] = static_cast<const float*>(rows[t.value]) + column; });
     for (size_t k = 0; k < 4; k++) {
       F sum[halves * T];
       const auto sum_at = [&](int i) __attribute__((always_inline)) { return sums[i / halves][k] + i % halves * V::lanes; };
-      unrolled<halves * T>([&](auto i) __attribute__((always_inline)) { sum[i.value] = V::floats_at(reinterpret_cast<const std::byte*>(sum_at(i.value))); });
+      unrolled<halves * T>([&](auto i) __attribute__((always_inline)) {
+        sum[i.value] = column == 0 ? V::zero() : V::floats_at(reinterpret_cast<const std::byte*>(sum_at(i.value)));
+      });
       for (size_t c = k; c < count; c += 4) {
         F w[halves];
         unrolled<halves>([&](auto h) __attribute__((always_inline)) {
@@ -102,21 +108,16 @@ struct FloatsApart {
 
   static void rows(const std::byte* panel, const Stream& stream, size_t cols, const void* const* x, size_t count, PairOutputs* out, size_t row) {
     alignas(64) float columns[together * panel_rows];
-    alignas(64) Sums sums[panel_tile] = {};
+    alignas(64) FourSums sums[panel_tile];
     for (size_t c = 0; c < cols; c += together) {
       const size_t wide = std::min(together, cols - c);
       for (size_t i = 0; i < wide; i++) {
         if (i % 4 == 0) stream.template ask<V>(panel, 4 * panel_rows * Few::size);
         for (int h = 0; h < halves; h++, panel += V::lanes * Few::size) V::store(columns + i * panel_rows + h * V::lanes, Few::floats_of(panel));
       }
-      for (size_t t = 0; t < count;) {
-        const size_t tiles = (count - t + tokens - 1) / tokens, some = (count - t + tiles - 1) / tiles;  // about as many in each
-        with_index<tokens>(some, [&](auto tile) { add<decltype(tile)::value>(columns, c, wide, x + t, sums + t); });
-        t += some;
-      }
+      each_even_tile<tokens>(count, [&](auto tile, size_t t) { add<decltype(tile)::value>(columns, c, wide, x + t, sums + t); });
     }
-    for (size_t t = 0; t < count; t++)
-      for (size_t r = 0; r < panel_rows; r++) out[t][row + r] = (sums[t][0][r] + sums[t][1][r]) + (sums[t][2][r] + sums[t][3][r]);
+    add_four(sums, count, out, row);
   }
 };
 

@@ -26,12 +26,7 @@ void multiply(const PanelPair& w, size_t cols, const void* const* x, size_t toke
   if constexpr (Work::paired > 0)
     if (w.second && (w.cached ? tokens > 1 : tokens >= 2 * Work::paired)) {
       const std::byte* const both[2] = {w.first, w.second};
-      for (size_t tiles = (tokens + Work::paired - 1) / Work::paired; tiles > 0; tiles--) {
-        const size_t rows = (tokens + tiles - 1) / tiles;
-        with_index<Work::paired>(rows, [&](auto tile) { rows_together<V, Work, 2, decltype(tile)::value>(both, w.next, cols, x, out, 0); });
-        x += rows, out += rows, tokens -= rows;
-      }
-      return;
+      return each_even_tile<Work::paired>(tokens, [&](auto tile, size_t t) { rows_together<V, Work, 2, decltype(tile)::value>(both, w.next, cols, x + t, out + t, 0); });
     }
   const auto one = [&](const std::byte* panel, const std::byte* next, size_t row) {
     if constexpr (Many::from < SIZE_MAX)

@@ -48,6 +48,16 @@ void each_tile(size_t rows, Function&& f) {
   with_index<most - 1>(rows - t, [&](auto count) { f(count, t); });
 }
 
+// The same with as few tiles, but about as many rows in each.
+template <int most, class Function>
+void each_even_tile(size_t rows, Function&& f) {
+  for (size_t t = 0, some; t < rows; t += some) {
+    const size_t tiles = (rows - t + most - 1) / most;
+    some = (rows - t + tiles - 1) / tiles;
+    with_index<most>(some, [&](auto count) { f(count, t); });
+  }
+}
+
 // IQ4's curve, and 4-bit floats doubled and moved by 12, both as bytes for a table lookup.
 constexpr int8_t curve_table[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 constexpr int8_t fp4_table[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
