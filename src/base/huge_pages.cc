@@ -2,7 +2,9 @@
 
 #include <sys/mman.h>
 
+#include <cstring>
 #include <new>
+#include <utility>
 
 namespace moiety {
 
@@ -25,6 +27,17 @@ void* allocate_on_huge_pages(size_t bytes) {
   if (!address) throw std::bad_alloc();
   if (large) ::madvise(address, whole_pages(bytes), MADV_HUGEPAGE);
   return address;
+}
+
+void grow(LargeBytes& bytes, size_t size) {
+  if (size > bytes.capacity()) {
+    LargeBytes larger;
+    larger.reserve(size + size / 4);
+    larger.resize(bytes.size());
+    if (!bytes.empty()) std::memcpy(larger.data(), bytes.data(), bytes.size());
+    bytes = std::move(larger);
+  }
+  bytes.resize(size);
 }
 
 }  // namespace moiety

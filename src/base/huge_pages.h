@@ -31,5 +31,7 @@ struct HugePageAllocator {
   bool operator==(const HugePageAllocator&) const { return true; }
 };
 using LargeBytes = std::vector<std::byte, HugePageAllocator<std::byte>>;
+// Resizes to no less than there is, with room for a quarter more where it must move: at once, where a vector would move byte by byte.
+void grow(LargeBytes& bytes, size_t size);
 
 }  // namespace moiety

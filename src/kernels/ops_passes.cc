@@ -27,6 +27,15 @@ HWY_ATTR void weigh_pass(const float* x, float s, const float* weight, float* ou
   for (size_t i = 0; i < n; i += hn::Lanes(Tag())) store(hn::Mul(hn::Mul(load(x + i, n - i), all(s)), load(weight + i, n - i)), out + i, n - i);
 }
 
+HWY_ATTR bool finite_pass(const float* x, size_t n) {
+  Vector off = all(0);  // x - x is 0, or NaN, which stays
+  for (size_t i = 0; i < n; i += hn::Lanes(Tag())) {
+    const Vector v = load(x + i, n - i);
+    off = hn::Add(off, hn::Sub(v, v));
+  }
+  return hn::AllTrue(Tag(), hn::Eq(off, all(0)));
+}
+
 // Returns how many pairs were turned: whole vectors of them.
 HWY_ATTR size_t rotate_pass(const float* x, const float* cosines, const float* sines, bool interleaved, float* out, size_t n) {
   const Tag tag;
@@ -55,11 +64,13 @@ HWY_EXPORT(add_pass);
 HWY_EXPORT(add_scaled_pass);
 HWY_EXPORT(scale_pass);
 HWY_EXPORT(weigh_pass);
+HWY_EXPORT(finite_pass);
 HWY_EXPORT(rotate_pass);
 
 void add(std::span<float> x, std::span<const float> y) { HWY_DYNAMIC_DISPATCH(add_pass)(x.data(), y.data(), x.size()); }
 void add_scaled(std::span<float> x, std::span<const float> y, float s) { HWY_DYNAMIC_DISPATCH(add_scaled_pass)(x.data(), y.data(), s, x.size()); }
 void scale(std::span<float> x, float s) { HWY_DYNAMIC_DISPATCH(scale_pass)(x.data(), s, x.data(), x.size()); }
+bool all_finite(std::span<const float> x) { return HWY_DYNAMIC_DISPATCH(finite_pass)(x.data(), x.size()); }
 
 void weigh(std::span<const float> x, float s, std::span<const float> weight, std::span<float> out) {
   if (weight.empty()) HWY_DYNAMIC_DISPATCH(scale_pass)(x.data(), s, out.data(), x.size());

@@ -19,12 +19,8 @@ void rotate_row(const Step& step, const Block& block, size_t row, std::span<floa
 }
 
 void extend_caches(Step& step, const Block& block, size_t key_width, size_t value_width) {
-  auto extend = [](LargeBytes& cache, size_t by) {
-    const size_t size = cache.size() + by;
-    // In steps of a quarter: the budget of memory counts on no more.
-    if (size > cache.capacity()) cache.reserve(size + size / 4);
-    cache.resize(size);
-  };
+  // In steps of a quarter: the budget of memory counts on no more.
+  auto extend = [](LargeBytes& cache, size_t by) { grow(cache, cache.size() + by); };
   for (size_t t = 0, last; t < step.count(); t = last) {  // neighbours of one sequence at once
     SequenceState* sequence = step.rows[t].sequence;
     for (last = t + 1; last < step.count() && step.rows[last].sequence == sequence; last++) {}

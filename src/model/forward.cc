@@ -77,10 +77,9 @@ void add_rows(const Step& step, Rows x, ConstRows y) {
 
 void check_finite(const Step& step, const Block& block, ConstRows x) {
   each_row(step, x.rows, [&](size_t t) {
-    for (size_t i = 0; i < x.cols; i++)
-      if (!std::isfinite(x[t][i]))
-        throw Error("layer {}: the activation of token {} is not finite; the weights may hold NaN or infinity (look with --check)",
-                    block.config->layer, step.rows[t].position);
+    if (!all_finite({x[t], x.cols}))
+      throw Error("layer {}: the activation of token {} is not finite; the weights may hold NaN or infinity (look with --check)",
+                  block.config->layer, step.rows[t].position);
   });
 }
 
@@ -141,11 +140,12 @@ void forward(Step& step, Rows hidden) {
 
 // The blocks before were looked at one by one: what is wrong here came from the last norm or the head.
 void check_logits(const Step& step, ConstRows logits) {
-  for (size_t t = 0; t < logits.rows; t++)
-    for (size_t i = 0; i < logits.cols; i++)
-      if (!std::isfinite(logits[t][i]))
-        throw Error("{}: the logit of token {} is not finite; the output norm or head may hold NaN or infinity (look with --check)",
-                    step.model.path.string(), i);
+  for (size_t t = 0; t < logits.rows; t++) {
+    if (all_finite({logits[t], logits.cols})) continue;
+    const auto wrong = std::find_if_not(logits[t], logits[t] + logits.cols, [](float v) { return std::isfinite(v); });
+    throw Error("{}: the logit of token {} is not finite; the output norm or head may hold NaN or infinity (look with --check)",
+                step.model.path.string(), wrong - logits[t]);
+  }
 }
 
 void logits_of(const Step& step, ConstRows hidden, Rows logits) {

@@ -1,6 +1,8 @@
 #include "kernels/ops.h"
 
 #include <cmath>
+#include <limits>
+#include <utility>
 
 #include "tests/kernels/isa_test.h"
 
@@ -78,6 +80,24 @@ TEST_F(Ops, SumsOfRows) {
         EXPECT_EQ(product[i], x[i] * 3.0f);
         EXPECT_EQ(weighed[i], x[i] * 3.0f * y[i]);
       }
+    }
+  });
+}
+
+TEST_F(Ops, OneWrongNumberIsNotFinite) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  on_every_isa([&] {
+    for (size_t n : {0, 1, 7, 31, 64, 577}) {
+      std::vector<float> x = normal(n);
+      for (size_t i = 0; i < n; i++) {
+        for (float wrong : {std::nanf(""), infinity, -infinity}) {
+          const float right = std::exchange(x[i], wrong);
+          EXPECT_FALSE(all_finite(x)) << wrong << " at " << i << " of " << n;
+          x[i] = right;
+        }
+        x[i] *= i % 2 ? std::numeric_limits<float>::max() / 8 : std::numeric_limits<float>::denorm_min();
+      }
+      EXPECT_TRUE(all_finite(x)) << n;
     }
   });
 }
