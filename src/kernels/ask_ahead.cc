@@ -7,11 +7,11 @@ namespace moiety {
 // and near enough for a first cache of 32 KiB; Zen 4 reads a single row's weights faster of its own accord, if it is asked to begin. Intel's cores, which read 15 GB/s,
 // are fastest with the 48 lines that their second cache waits for.
 static AskAhead ask_ahead_here() {
-  constexpr size_t far = 8192;
+  constexpr size_t far = 8192, waited_for = 48 * 64;
   __builtin_cpu_init();
   const bool zen4 = __builtin_cpu_is("amdfam19h") && __builtin_cpu_supports("avx512f");  // the family's others are Zen 3
   if (zen4) return {{Ask::second, 768}, {Ask::second, far}, Ask::second};
-  if (__builtin_cpu_is("intel")) return {{Ask::both, 48 * 64}, {Ask::both, 48 * 64}, Ask::second};
+  if (__builtin_cpu_is("intel")) return {{Ask::both, waited_for}, {Ask::both, waited_for}, Ask::second};
   return {{Ask::first, far}, {Ask::first, far}, Ask::first};
 }
 

@@ -30,8 +30,8 @@ void gated_clamped_swish(std::span<float> gate, std::span<const float> up, float
 void add(std::span<float> x, std::span<const float> y);                   // x += y
 void add_scaled(std::span<float> x, std::span<const float> y, float s);   // x += s y
 void scale(std::span<float> x, float s);
-bool all_finite(std::span<const float> x);
 void weigh(std::span<const float> x, float s, std::span<const float> weight, std::span<float> out);  // out = x s weight; weight as above
+bool all_finite(std::span<const float> x);
 
 // out = x with pairs of [0, 2 * cosines.size()) rotated: (x[i], x[i + n]) with n = cosines.size(), or (x[2i], x[2i + 1]) if interleaved.
 // out may be x, and is not written beyond.
