@@ -6,7 +6,7 @@
 #include "kernels/attention.h"
 #include "kernels/matmul.h"
 #include "kernels/ops.h"
-#include "model/step.h"
+#include "model/experts.h"
 
 namespace moiety {
 
@@ -24,42 +24,42 @@ void expert_attention(Step& step, const Block& block, Activations& activations, 
     cache_row(step.rows[t], state.values, v[t], step.cache_type);
   }
   const ConstRows x = activations.floats();
-  const Slots chosen = slots_of(site, route(step, site, activations));
-  const std::vector<uint32_t>& ids = chosen.experts;
-  const std::unique_ptr<Lease> lease = site.bank->lease(ids);
-  std::vector<const ExpertView*> views(ids.size());
-  for (size_t i; (i = lease->wait_any()) != Lease::none;) views[i] = &lease->view(i);
+  const Assignment chosen = assign(route(step, site, activations), *site.bank, step.workers);
+  const std::unique_ptr<Lease> lease = site.bank->lease(chosen.experts);
 
   // A row of queries for each choice, and what attention makes of it.
-  const size_t all = chosen.slots.size();
+  const size_t all = chosen.rows.size();
+  std::vector<const ExpertView*> views(all);
+  for (size_t i; (i = lease->wait_any()) != Lease::none;)
+    std::fill_n(views.begin() + static_cast<ptrdiff_t>(chosen.first[i]), chosen.rows_of(i).size(), &lease->view(i));
   Buffer query(all, size), mixed(all, size), projected(all, d);
   std::vector<AttentionRow> rows(all);
-  auto part = [&](const Slot& choice, PartRole role) -> const Matrix& {
-    const Matrix* found = views[static_cast<size_t>(std::ranges::lower_bound(ids, choice.expert) - ids.begin())]->find(role);
+  auto part = [&](size_t choice, PartRole role) -> const Matrix& {
+    const Matrix* found = views[choice]->find(role);
     if (!found) throw Error("layer {}: an attention expert lacks one of its matrices", site.layer);
     return *found;
   };
   step.workers.run(all, 1, [&](size_t begin, size_t end, size_t) {
     for (size_t s = begin; s < end; s++) {
-      const uint32_t t = chosen.slots[s].row;
-      matmul_alone(part(chosen.slots[s], PartRole::query), {x[t], 1, d, d}, {query[s].data(), 1, size, size});
+      const uint32_t t = chosen.rows[s];
+      matmul_alone(part(s, PartRole::query), {x[t], 1, d, d}, {query[s].data(), 1, size, size});
       for (size_t h = 0; h < c.kv_heads; h++) rotate_row(step, block, t, query[s].subspan(h * c.key_size, c.key_size));
       rows[s] = attention_row(step, block, t, size, size);
       rows[s].query = query[s].data();
       rows[s].out = mixed[s].data();
     }
   });
+  // Queries of one position, and of neighbouring ones, read the same keys.
+  std::ranges::stable_sort(rows, {}, [&](const AttentionRow& row) { return chosen.rows[static_cast<size_t>(row.query - query[0].data()) / size]; });
   attend({c.kv_heads, c.kv_heads, c.key_size, c.value_size, c.attention_scale, c.attention_softcap, {}}, rows, step.workers);
   step.workers.run(all, 1, [&](size_t begin, size_t end, size_t) {
     for (size_t s = begin; s < end; s++)
-      matmul_alone(part(chosen.slots[s], PartRole::output), {mixed[s].data(), 1, size, size}, {projected[s].data(), 1, d, d});
+      matmul_alone(part(s, PartRole::output), {mixed[s].data(), 1, size, size}, {projected[s].data(), 1, d, d});
   });
-  for (size_t t = 0; t < n; t++) {
-    const std::span<float> sum(out[t], d);
-    std::ranges::fill(sum, 0.0f);
-    for (size_t s = chosen.first[t]; s < chosen.first[t + 1]; s++) add_scaled(sum, projected[s], chosen.slots[s].weight);
-    if (!site.output_bias.empty()) add(sum, site.output_bias);
-  }
+  for (size_t t = 0; t < n; t++) std::fill_n(out[t], d, 0.0f);
+  for (size_t s = 0; s < all; s++) add_scaled({out[chosen.rows[s]], d}, projected[s], chosen.weights[s]);
+  if (!site.output_bias.empty())
+    for (size_t t = 0; t < n; t++) add({out[t], d}, site.output_bias);
 }
 
 }  // namespace moiety

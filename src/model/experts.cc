@@ -57,21 +57,19 @@ void run_apart(const Step& step, const Site& site, const Assignment& a, Lease& l
   const ConstRows x = activations.floats();
   const size_t d = x.cols;
   const bool weight_input = site.config->weight_on_input;
-  Buffer outputs(a.slots.size(), d);
+  Buffer outputs(a.rows.size(), d);
   for (size_t i; (i = lease.wait_any()) != Lease::none;) {
-    const std::span<const Slot> slots = a.of(i);
-    Buffer input(slots.size(), d), inner(0, 0), output(slots.size(), d);
-    std::vector<uint32_t> rows;
-    for (size_t m = 0; m < slots.size(); m++) {
-      rows.push_back(slots[m].row);
-      for (size_t k = 0; k < d; k++) input[m][k] = weight_input ? x[slots[m].row][k] * slots[m].weight : x[slots[m].row][k];
-    }
+    const std::span<const uint32_t> rows = a.rows_of(i);
+    const std::span<const float> weights = a.weights_of(i);
+    Buffer input(rows.size(), d), inner(0, 0), output(rows.size(), d);
+    for (size_t m = 0; m < rows.size(); m++)
+      for (size_t k = 0; k < d; k++) input[m][k] = weight_input ? x[rows[m]][k] * weights[m] : x[rows[m]][k];
     run_expert(step, site, lease.view(i), input, inner, output);
     if (step.observer && step.observer->watches_experts()) step.observer->expert_ran(site, a.experts[i], rows, input, inner, output);
-    for (size_t m = 0; m < slots.size(); m++) std::ranges::copy(output[m], outputs[a.first[i] + m].begin());
+    for (size_t m = 0; m < rows.size(); m++) std::ranges::copy(output[m], outputs[a.first[i] + m].begin());
   }
   for (size_t t = 0; t < x.rows; t++) std::fill_n(out[t], d, 0.0f);
-  for (size_t s = 0; s < a.slots.size(); s++) add_scaled({out[a.slots[s].row], d}, outputs[s], weight_input ? 1.0f : a.slots[s].weight);
+  for (size_t s = 0; s < a.rows.size(); s++) add_scaled({out[a.rows[s]], d}, outputs[s], weight_input ? 1.0f : a.weights[s]);
   for (size_t i = 0; i < site.shared.size(); i++) {
     Buffer shared(x.rows, d);
     feed_forward(step, site.shared[i].ffn, *site.shared[i].kind, activations, shared);
@@ -80,16 +78,6 @@ void run_apart(const Step& step, const Site& site, const Assignment& a, Lease& l
 }
 
 }  // namespace
-
-Assignment assign(const Site& site, const RoutingPlan& plan) {
-  Slots by_row = slots_of(site, plan);
-  Assignment out{std::move(by_row.experts), std::move(by_row.slots), {}};
-  std::ranges::stable_sort(out.slots, {}, &Slot::expert);
-  for (size_t s = 0; s < out.slots.size(); s++)
-    if (s == 0 || out.slots[s].expert != out.slots[s - 1].expert) out.first.push_back(s);
-  out.first.push_back(out.slots.size());
-  return out;
-}
 
 void run_experts(const Step& step, const Site& site, const Assignment& assignment, ConstRows shared_weights, Activations& x, Rows out) {
   const std::unique_ptr<Lease> lease = site.bank->lease(assignment.experts);

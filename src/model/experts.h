@@ -7,14 +7,16 @@
 
 namespace moiety {
 
-// The slots of a plan, expert by expert.
+// The choices of a plan, expert by expert. Of a row, ids that stand for one record are one choice, at the lower id, its weight their sum.
 struct Assignment {
   std::vector<uint32_t> experts;  // in use, ascending
-  std::vector<Slot> slots;        // by expert, then by row
-  std::vector<size_t> first;      // [experts + 1] where each expert's slots begin
-  std::span<const Slot> of(size_t i) const { return {slots.data() + first[i], first[i + 1] - first[i]}; }
+  std::vector<size_t> first;      // [experts + 1] where each expert's choices begin
+  std::vector<uint32_t> rows;     // by expert, then ascending
+  std::vector<float> weights;     // of each in its row's sum
+  std::span<const uint32_t> rows_of(size_t i) const { return {rows.data() + first[i], first[i + 1] - first[i]}; }
+  std::span<const float> weights_of(size_t i) const { return {weights.data() + first[i], first[i + 1] - first[i]}; }
 };
-Assignment assign(const Site& site, const RoutingPlan& plan);
+Assignment assign(const RoutingPlan& plan, const ExpertBank& bank, Workers& workers);
 
 // out = each row's experts, weighted and summed in ascending id from +0, then the shared FFNs in their order, weighted by
 // `shared_weights` ([shared, rows]).

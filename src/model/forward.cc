@@ -1,6 +1,7 @@
 #include "model/forward.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "base/error.h"
@@ -138,28 +139,36 @@ void forward(Step& step, Rows hidden) {
   }
 }
 
+namespace {
+
 // The blocks before were looked at one by one: what is wrong here came from the last norm or the head.
-void check_logits(const Step& step, ConstRows logits) {
+void refuse_logits(const Model& model, ConstRows logits) {
   for (size_t t = 0; t < logits.rows; t++) {
-    if (all_finite({logits[t], logits.cols})) continue;
-    const auto wrong = std::find_if_not(logits[t], logits[t] + logits.cols, [](float v) { return std::isfinite(v); });
-    throw Error("{}: the logit of token {} is not finite; the output norm or head may hold NaN or infinity (look with --check)",
-                step.model.path.string(), wrong - logits[t]);
+    const float *row = logits[t], *wrong = std::find_if_not(row, row + logits.cols, [](float v) { return std::isfinite(v); });
+    if (wrong != row + logits.cols)
+      throw Error("{}: the logit of token {} is not finite; the output norm or head may hold NaN or infinity (look with --check)",
+                  model.path.string(), wrong - row);
   }
 }
+
+}  // namespace
 
 void logits_of(const Step& step, ConstRows hidden, Rows logits) {
   const Config& c = step.model.config;
   Buffer normed(hidden.rows, hidden.cols);
   apply_norm(step, c.output_norm_epsilon, step.model.output_norm, hidden, normed);
   apply(step, step.model.output, normed, logits);
-  for (size_t t = 0; t < logits.rows; t++) {
-    const std::span<float> row(logits[t], logits.cols);
-    if (c.logit_scale != 1) scale(row, c.logit_scale);
-    if (c.final_softcap > 0)
-      for (float& v : row) v = c.final_softcap * std::tanh(v / c.final_softcap);
-  }
-  check_logits(step, logits);
+  std::atomic<bool> finite = true;
+  step.workers.run(logits.cols, 4096, [&](size_t begin, size_t end, size_t) {
+    for (size_t t = 0; t < logits.rows; t++) {
+      const std::span<float> some(logits[t] + begin, end - begin);
+      if (c.logit_scale != 1) scale(some, c.logit_scale);
+      if (c.final_softcap > 0)
+        for (float& v : some) v = c.final_softcap * std::tanh(v / c.final_softcap);
+      if (!all_finite(some)) finite.store(false, std::memory_order_relaxed);
+    }
+  });
+  if (!finite) refuse_logits(step.model, logits);
 }
 
 }  // namespace moiety

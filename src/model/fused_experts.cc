@@ -5,6 +5,7 @@
 //
 // A worker of the second region owns its outputs, so the order of each sum is that of the experts, whoever computes it.
 #include <algorithm>
+#include <numeric>
 #include <optional>
 
 #include "kernels/panel_product.h"
@@ -26,8 +27,8 @@ struct Group {
   const ExpertKind* kind = &ffn_expert;
   const Matrix *gate = nullptr, *up = nullptr, *down = nullptr;
   const float *gate_bias = nullptr, *up_bias = nullptr, *down_bias = nullptr;
-  std::vector<uint32_t> rows;
-  std::vector<float> weights;
+  std::span<const uint32_t> rows;
+  std::span<const float> weights;
   std::unique_ptr<RowExpert> alone;  // of a kind that is no FFN and gives something
 };
 
@@ -54,7 +55,7 @@ std::vector<Group> groups_of(const Assignment& a, std::span<const ExpertView* co
   std::vector<Group> out(views.size());
   for (size_t i = 0; i < views.size(); i++) {
     Group& g = out[i];
-    for (const Slot& slot : a.of(i)) g.rows.push_back(slot.row), g.weights.push_back(slot.weight);
+    g.rows = a.rows_of(i), g.weights = a.weights_of(i);
     g.kind = views[i]->kind;
     if (!g.kind->is_ffn()) {
       if (g.kind->serve) g.alone = g.kind->serve(*views[i], x, g.rows, workers);
@@ -67,15 +68,14 @@ std::vector<Group> groups_of(const Assignment& a, std::span<const ExpertView* co
   return out;
 }
 
-Group shared_group(const SharedExpert& shared, std::span<const float> weights) {
+Group shared_group(const SharedExpert& shared, std::span<const uint32_t> rows, std::span<const float> weights) {
   const FeedForward& f = shared.ffn;
   Group g;
   g.kind = shared.kind;
   if (f.gate) g.gate = &f.gate.weight;
   g.up = &f.up.weight, g.down = &f.down.weight;
   g.gate_bias = values_of(f.gate.bias), g.up_bias = values_of(f.up.bias), g.down_bias = values_of(f.down.bias);
-  for (size_t t = 0; t < weights.size(); t++) g.rows.push_back(static_cast<uint32_t>(t));
-  g.weights.assign(weights.begin(), weights.end());
+  g.rows = rows, g.weights = weights;
   return g;
 }
 
@@ -163,7 +163,9 @@ void add_alone(const Group& g, ConstRows x, size_t begin, size_t end, Rows out) 
 bool run_fused(const Step& step, const Site& site, const Assignment& assignment, std::span<const ExpertView* const> views,
                ConstRows shared_weights, Activations& x, Rows out) {
   std::vector<Group> groups = groups_of(assignment, views, x.floats(), step.workers);
-  for (size_t i = 0; i < site.shared.size(); i++) groups.push_back(shared_group(site.shared[i], {shared_weights[i], shared_weights.cols}));
+  std::vector<uint32_t> all_rows(site.shared.empty() ? 0 : x.rows());
+  std::iota(all_rows.begin(), all_rows.end(), 0);
+  for (size_t i = 0; i < site.shared.size(); i++) groups.push_back(shared_group(site.shared[i], all_rows, {shared_weights[i], shared_weights.cols}));
   for (const Group& g : groups)
     if (g.kind->is_ffn() && !takes(g)) return false;
 

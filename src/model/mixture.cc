@@ -105,29 +105,6 @@ RoutingPlan route(Step& step, const Site& site, Activations& input) {
   return plan;
 }
 
-Slots slots_of(const Site& site, const RoutingPlan& plan) {
-  Slots out;
-  std::vector<Choice> row;
-  for (size_t t = 0; t < plan.rows(); t++) {
-    out.first.push_back(out.slots.size());
-    row.assign(plan[t].begin(), plan[t].end());
-    std::ranges::sort(row, {}, &Choice::expert);
-    const size_t begin = out.slots.size();
-    for (const Choice& choice : row) {
-      const uint32_t record = site.bank->record(choice.expert);
-      const auto same = std::find_if(out.slots.begin() + static_cast<ptrdiff_t>(begin), out.slots.end(),
-                                     [&](const Slot& s) { return site.bank->record(s.expert) == record; });
-      if (same != out.slots.end()) same->weight += choice.weight;
-      else out.slots.push_back({choice.expert, static_cast<uint32_t>(t), choice.weight});
-    }
-  }
-  out.first.push_back(out.slots.size());
-  for (const Slot& slot : out.slots) out.experts.push_back(slot.expert);
-  std::ranges::sort(out.experts);
-  out.experts.erase(std::unique(out.experts.begin(), out.experts.end()), out.experts.end());
-  return out;
-}
-
 void mixture(Step& step, const Site& site, Activations& x, Rows out) {
   const RoutingPlan plan = route(step, site, x);
   Buffer shared_weights(site.shared.size(), x.rows());
@@ -138,7 +115,7 @@ void mixture(Step& step, const Site& site, Activations& x, Rows out) {
     apply(step, x, {{&site.shared[i].gate, gate}});
     for (size_t t = 0; t < x.rows(); t++) shared_weights[i][t] = sigmoid(gate[t][0]);
   }
-  run_experts(step, site, assign(site, plan), shared_weights, x, out);
+  run_experts(step, site, assign(plan, *site.bank, step.workers), shared_weights, x, out);
   if (site.config->output_scale != 1) each_row(step, x.rows(), [&](size_t t) { scale({out[t], out.cols}, site.config->output_scale); });
   if (!site.output_bias.empty()) each_row(step, x.rows(), [&](size_t t) { add({out[t], out.cols}, site.output_bias); });
 }

@@ -92,19 +92,6 @@ float activation(const Config& config, float x);
 // What stands between an FFN's products, in place: x = act(x) * up with the family's activation, or of kinds without a gate x = the kind's unit(x).
 void activate(const Config& config, const ExpertKind& kind, std::span<float> x, std::span<const float> up);
 RoutingPlan route(Step& step, const Site& site, Activations& features);
-
-// The choices of a plan as they are summed: row by row, each row's in ascending id. Ids that stand for one record are one choice, at the
-// lower id.
-struct Slot {
-  uint32_t expert, row;
-  float weight;
-};
-struct Slots {
-  std::vector<Slot> slots;
-  std::vector<size_t> first;      // [rows + 1] where each row's slots begin
-  std::vector<uint32_t> experts;  // those that occur, ascending
-};
-Slots slots_of(const Site& site, const RoutingPlan& plan);
 void mixture(Step& step, const Site& site, Activations& x, Rows out);
 
 // Pieces that several mixers share.

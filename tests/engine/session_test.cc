@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <limits>
 #include <random>
 
 #include "model/experts.h"
@@ -257,7 +258,7 @@ struct Rig {
     site.bank = std::move(bank);
     Buffer out(x.rows(), x.cols());
     Activations input{ConstRows(x)};
-    run_experts(step, site, assign(site, plan), {}, input, out);
+    run_experts(step, site, assign(plan, *site.bank, workers), {}, input, out);
     std::vector<float> all;
     for (size_t t = 0; t < out.rows(); t++) all.insert(all.end(), out[t].begin(), out[t].end());
     return all;
@@ -286,6 +287,19 @@ TEST(Experts, AliasesAreOneExpert) {
   const RoutingPlan doubled = plan_of({{{3, 0.5f}, {3 + n, 0.25f}}, {{n, 1.0f}}, {{1, 0.5f}, {2 + n, 0.5f}}, {}, {{4, 0.125f}, {4 + n, 0.5f}}, {{0, 1.0f}}});
   const RoutingPlan single = plan_of({{{3, 0.75f}}, {{0, 1.0f}}, {{1, 0.5f}, {2, 0.5f}}, {}, {{4, 0.625f}}, {{0, 1.0f}}});
   EXPECT_EQ(rig.run(std::make_shared<DoubledBank>(bank), doubled), rig.run(bank, single));
+}
+
+TEST(Session, NamesTheLogitThatIsNotFinite) {
+  const auto model = std::const_pointer_cast<Model>(load_model(fixture("mixtral").path));
+  std::vector<float> bias(vocab);
+  bias[77] = std::numeric_limits<float>::quiet_NaN();
+  model->output.bias = bias;
+  try {
+    alone(model, {1, 2, 3});
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("the logit of token 77 is not finite"), std::string::npos) << e.what();
+  }
 }
 
 }  // namespace
