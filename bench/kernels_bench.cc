@@ -1,6 +1,6 @@
 // Speed of the panel products, one thread: per type, rows that share the weights, and whether the weights lie in the second-level cache or
 // stream from memory; of the types that are taken apart at use, also of that alone; and of the attention of one row over a long cache: per type of
-// the cache, heads, key heads and positions.
+// the cache, heads, key heads and positions; and of drawing a token from a row of logits.
 //
 //   make bench && build/kernels_bench --benchmark_filter='q4_k/rows:8'
 //   MOIETY_ISA=avx2 build/kernels_bench
@@ -10,6 +10,7 @@
 #include <random>
 
 #include "base/huge_pages.h"
+#include "decode/sampler.h"
 #include "kernels/attention.h"
 #include "kernels/isa.h"
 #include "kernels/panel_product.h"
@@ -94,7 +95,27 @@ void take_apart(benchmark::State& state, TensorType type) {
   state.counters["Gweights/s"] = benchmark::Counter(static_cast<double>(w.count * panel_rows * cols) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
+// Logits of 151936 tokens spread as normal numbers times three: flatter than a text's, so more of them count.
+void draw(benchmark::State& state, const SamplingOptions& options) {
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal(0, 3);
+  std::vector<float> logits(151936);
+  for (float& x : logits) x = normal(random);
+  const Sampler sampler(options, logits.size());
+  std::vector<int32_t> history(100);
+  for (auto _ : state) history.push_back(sampler.next(logits, history));
+}
+
 void add_all() {
+  SamplingOptions greedy, top_p, plain;
+  greedy.temperature = 0;
+  top_p.top_k = plain.top_k = 0;
+  top_p.min_p = plain.min_p = 0;
+  plain.top_p = 1;
+  benchmark::RegisterBenchmark("draw/default", draw, SamplingOptions());
+  benchmark::RegisterBenchmark("draw/greedy", draw, greedy);
+  benchmark::RegisterBenchmark("draw/top_p", draw, top_p);
+  benchmark::RegisterBenchmark("draw/plain", draw, plain);
   for (TensorType type : {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q8_0})
     benchmark::RegisterBenchmark(fmt::format("attention/{}", type_info(type).name).c_str(), attention, type)
         ->ArgNames({"heads", "kv_heads", "depth", "threads"})->ArgsProduct({{16}, {16}, {4096}, {1, 2}})->ArgsProduct({{32}, {4}, {4096}, {1, 2}})->UseRealTime();

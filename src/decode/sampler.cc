@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "kernels/logits.h"
 
 namespace moiety {
 namespace {
@@ -18,12 +19,20 @@ struct Candidate {
 };
 using Candidates = std::vector<Candidate>;
 
+constexpr float lowest = std::numeric_limits<float>::lowest();  // minus infinity bans a token
+
 bool before(const Candidate& a, const Candidate& b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; }
+
+// Gives each candidate its part of a sum, and returns that.
+double weigh(Candidates& candidates, double top, double temperature) {
+  double sum = 0;
+  for (Candidate& c : candidates) sum += c.probability = std::exp((c.logit - top) / temperature);
+  return sum;
+}
 
 // Candidates stand in descending order.
 void softmax(Candidates& candidates, double temperature = 1) {
-  double sum = 0;
-  for (Candidate& c : candidates) sum += c.probability = std::exp((c.logit - candidates[0].logit) / temperature);
+  const double sum = weigh(candidates, candidates[0].logit, temperature);
   for (Candidate& c : candidates) c.probability /= sum;
 }
 
@@ -33,6 +42,40 @@ size_t reach(const Candidates& candidates, double mass) {
   for (size_t i = 0; i < candidates.size(); i++)
     if ((sum += candidates[i].probability) >= mass) return i + 1;
   return candidates.size();
+}
+
+Candidates those_from(std::span<const float> logits, float least) {
+  Candidates out;
+  for (int32_t id : places_from(logits, least)) out.push_back({id, logits[static_cast<size_t>(id)]});
+  return out;
+}
+
+Candidates first_few(std::span<const float> logits, size_t count) {
+  Candidates out = those_from(logits, std::max(reached_by(logits, count), lowest));
+  count = std::min(count, out.size());
+  std::partial_sort(out.begin(), out.begin() + static_cast<ptrdiff_t>(count), out.end(), before);
+  out.resize(count);
+  return out;
+}
+
+// The first of all tokens that reach a share of the mass, and maybe more, with their probabilities. Most texts need few, so tokens far below the top are
+// only looked at where those above don't suffice.
+Candidates first_of_all(std::span<const float> logits, double top, double share, double temperature) {
+  const double sum = sum_of_exp(logits, static_cast<float>(top), 1 / temperature);
+  for (double depth = 4 * temperature;; depth *= 1.25) {
+    const double least = share < 1 ? top - depth : -std::numeric_limits<double>::infinity();
+    Candidates out = those_from(logits, static_cast<float>(std::max<double>(least, lowest)));
+    if (weigh(out, top, temperature) < share * sum && least > lowest) continue;
+    std::sort(out.begin(), out.end(), before);
+    for (Candidate& c : out) c.probability /= sum;
+    return out;
+  }
+}
+
+Candidates near_the_top(std::span<const float> logits, double top, double min_p) {
+  Candidates out = those_from(logits, std::nextafter(static_cast<float>(top + std::log(min_p)), lowest));
+  std::sort(out.begin(), out.end(), before);
+  return out;
 }
 
 void keep_typical(Candidates& candidates, double mass) {
@@ -46,11 +89,6 @@ void keep_typical(Candidates& candidates, double mass) {
   std::stable_sort(candidates.begin(), candidates.end(), [&](const Candidate& a, const Candidate& b) { return distance(a) < distance(b); });
   candidates.resize(reach(candidates, mass));
   std::sort(candidates.begin(), candidates.end(), before);
-}
-
-void keep_top_p(Candidates& candidates, double mass) {
-  softmax(candidates);
-  candidates.resize(reach(candidates, mass));
 }
 
 void keep_min_p(Candidates& candidates, double share) {
@@ -93,37 +131,51 @@ void Sampler::edit(std::span<float> logits, std::span<const int32_t> history) co
   }
 }
 
-std::vector<TokenProbability> Sampler::distribution(std::span<const float> logits, std::span<const int32_t> history) const {
+// The first tokens of the distribution that reach a share of it, and maybe more.
+std::vector<TokenProbability> Sampler::first(std::span<const float> row, std::span<const int32_t> history, double share) const {
   const SamplingOptions& o = options_;
-  if (logits.size() != vocab_) throw Error("sampling: {} logits for a vocabulary of {}", logits.size(), vocab_);
-  std::vector<float> edited(logits.begin(), logits.end());
-  edit(edited, history);
-  Candidates candidates;
-  candidates.reserve(vocab_);
-  for (size_t i = 0; i < vocab_; i++) {
-    if (std::isnan(edited[i]) || edited[i] == std::numeric_limits<float>::infinity())
-      throw Error("sampling: the logit of id {} is {}; check the model's weights with --check", i, edited[i]);
-    if (std::isfinite(edited[i])) candidates.push_back({static_cast<int32_t>(i), edited[i]});
+  if (row.size() != vocab_) throw Error("sampling: {} logits for a vocabulary of {}", row.size(), vocab_);
+  std::vector<float> logits(row.begin(), row.end());
+  edit(logits, history);
+  const double top = largest(logits);
+  if (std::isnan(top)) {
+    const auto wrong = std::ranges::find_if(logits, [](float v) { return !(v < std::numeric_limits<float>::infinity()); });
+    throw Error("sampling: the logit of id {} is {}; check the model's weights with --check", wrong - logits.begin(), *wrong);
   }
-  if (candidates.empty()) throw Error("sampling: no token is left; every logit is -inf or banned by a bias");
+  if (std::isinf(top)) throw Error("sampling: no token is left; every logit is -inf or banned by a bias");
 
-  const size_t keep = o.temperature == 0 ? 1 : o.top_k == 0 ? candidates.size() : std::min(o.top_k, candidates.size());
-  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<ptrdiff_t>(keep), candidates.end(), before);
-  candidates.resize(keep);
-  if (o.typical < 1) keep_typical(candidates, o.typical);
-  if (o.top_p < 1) keep_top_p(candidates, o.top_p);
-  if (o.min_p > 0) keep_min_p(candidates, o.min_p);
-  softmax(candidates, o.temperature == 0 ? 1 : o.temperature);
-
+  const size_t few = o.temperature == 0 ? 1 : o.top_k;
+  const double temperature = o.temperature == 0 ? 1 : o.temperature;
+  const bool from_all = !few && o.typical == 1;
+  Candidates candidates;
+  if (from_all && o.top_p == 1 && o.min_p == 0) {
+    candidates = first_of_all(logits, top, share, temperature);
+  } else {
+    if (few) candidates = first_few(logits, few);
+    else if (!from_all) candidates = first_of_all(logits, top, 1, 1);
+    else if (o.top_p < 1) candidates = first_of_all(logits, top, o.top_p, 1);
+    else candidates = near_the_top(logits, top, o.min_p);
+    if (o.typical < 1) keep_typical(candidates, o.typical);
+    if (o.top_p < 1) {
+      if (!from_all) softmax(candidates);
+      candidates.resize(reach(candidates, o.top_p));
+    }
+    if (o.min_p > 0) keep_min_p(candidates, o.min_p);
+    softmax(candidates, temperature);
+  }
   std::vector<TokenProbability> out;
   out.reserve(candidates.size());
   for (const Candidate& c : candidates) out.push_back({c.id, c.probability});
   return out;
 }
 
+std::vector<TokenProbability> Sampler::distribution(std::span<const float> logits, std::span<const int32_t> history) const {
+  return first(logits, history, 1);
+}
+
 int32_t Sampler::next(std::span<const float> logits, std::span<const int32_t> history) const {
-  const auto tokens = distribution(logits, history);
   double left = uniform(options_.seed, history.size(), RandomStream::sampling);
+  const auto tokens = first(logits, history, left);
   for (const TokenProbability& token : tokens)
     if ((left -= token.probability) < 0) return token.id;
   return tokens.back().probability > 0 ? tokens.back().id : tokens.front().id;  // the rounding of the sum

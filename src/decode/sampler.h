@@ -48,6 +48,7 @@ class Sampler {
   std::vector<TokenProbability> distribution(std::span<const float> logits, std::span<const int32_t> history) const;
 
  private:
+  std::vector<TokenProbability> first(std::span<const float> logits, std::span<const int32_t> history, double share) const;
   void edit(std::span<float> logits, std::span<const int32_t> history) const;
 
   SamplingOptions options_;

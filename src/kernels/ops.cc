@@ -14,17 +14,6 @@ float rms_norm(std::span<const float> x, std::span<const float> weight, float ep
   return factor;
 }
 
-void layer_norm(std::span<const float> x, std::span<const float> weight, std::span<const float> bias, float eps, std::span<float> out) {
-  double sum = 0;
-  for (float v : x) sum += v;
-  const float mean = static_cast<float>(sum / static_cast<double>(x.size()));
-  double squares = 0;
-  for (float v : x) squares += static_cast<double>(v - mean) * (v - mean);
-  const float factor = 1 / std::sqrt(static_cast<float>(squares / static_cast<double>(x.size())) + eps);
-  for (size_t i = 0; i < x.size(); i++)
-    out[i] = (x[i] - mean) * factor * (weight.empty() ? 1.0f : weight[i]) + (bias.empty() ? 0.0f : bias[i]);
-}
-
 void l2_norm(std::span<const float> x, float eps, std::span<float> out) {
   const float factor = 1 / std::sqrt(dot(x.data(), x.data(), x.size()) + eps);
   weigh(x, factor, {}, out);

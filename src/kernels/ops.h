@@ -32,6 +32,7 @@ void add_scaled(std::span<float> x, std::span<const float> y, float s);   // x +
 void scale(std::span<float> x, float s);
 void weigh(std::span<const float> x, float s, std::span<const float> weight, std::span<float> out);  // out = x s weight; weight as above
 bool all_finite(std::span<const float> x);
+void soft_cap(std::span<float> x, float cap);  // cap tanh(x / cap)
 
 // out = x with pairs of [0, 2 * cosines.size()) rotated: (x[i], x[i + n]) with n = cosines.size(), or (x[2i], x[2i + 1]) if interleaved.
 // out may be x, and is not written beyond.

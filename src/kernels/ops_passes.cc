@@ -4,6 +4,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include <cmath>
+
 #include "kernels/ops.h"
 #include "kernels/vectors-inl.h"
 
@@ -36,6 +38,38 @@ HWY_ATTR bool finite_pass(const float* x, size_t n) {
   return hn::AllTrue(Tag(), hn::Eq(off, all(0)));
 }
 
+HWY_ATTR void soft_cap_pass(float* x, float cap, size_t n) {
+  for (size_t i = 0; i < n; i += hn::Lanes(Tag())) store(hn::Mul(all(cap), hn::Tanh(Tag(), hn::Div(load(x + i, n - i), all(cap)))), x + i, n - i);
+}
+
+// The sum over x - mean, or over its squares, in double precision.
+template <bool squares>
+HWY_ATTR double centred_sum(const float* x, float mean, size_t n) {
+  const hn::ScalableTag<double> tag;
+  const hn::Rebind<float, decltype(tag)> narrow;
+  const size_t lanes = hn::Lanes(tag);
+  auto sums = hn::Zero(tag);
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const auto v = hn::PromoteTo(tag, hn::Sub(hn::LoadU(narrow, x + i), hn::Set(narrow, mean)));
+    sums = squares ? hn::MulAdd(v, v, sums) : hn::Add(sums, v);
+  }
+  double sum = hn::GetLane(hn::SumOfLanes(tag, sums));
+  for (; i < n; i++) sum += squares ? double{x[i] - mean} * (x[i] - mean) : x[i] - mean;
+  return sum;
+}
+
+HWY_ATTR void layer_norm_pass(const float* x, const float* weight, const float* bias, float eps, float* out, size_t n) {
+  const float mean = static_cast<float>(centred_sum<false>(x, 0, n) / static_cast<double>(n));
+  const float factor = 1 / std::sqrt(static_cast<float>(centred_sum<true>(x, mean, n) / static_cast<double>(n)) + eps);
+  for (size_t i = 0; i < n; i += hn::Lanes(Tag())) {
+    Vector v = hn::Mul(hn::Sub(load(x + i, n - i), all(mean)), all(factor));
+    if (weight) v = hn::Mul(v, load(weight + i, n - i));
+    if (bias) v = hn::Add(v, load(bias + i, n - i));
+    store(v, out + i, n - i);
+  }
+}
+
 // Returns how many pairs were turned: whole vectors of them.
 HWY_ATTR size_t rotate_pass(const float* x, const float* cosines, const float* sines, bool interleaved, float* out, size_t n) {
   const Tag tag;
@@ -65,12 +99,19 @@ HWY_EXPORT(add_scaled_pass);
 HWY_EXPORT(scale_pass);
 HWY_EXPORT(weigh_pass);
 HWY_EXPORT(finite_pass);
+HWY_EXPORT(soft_cap_pass);
+HWY_EXPORT(layer_norm_pass);
 HWY_EXPORT(rotate_pass);
 
 void add(std::span<float> x, std::span<const float> y) { HWY_DYNAMIC_DISPATCH(add_pass)(x.data(), y.data(), x.size()); }
 void add_scaled(std::span<float> x, std::span<const float> y, float s) { HWY_DYNAMIC_DISPATCH(add_scaled_pass)(x.data(), y.data(), s, x.size()); }
 void scale(std::span<float> x, float s) { HWY_DYNAMIC_DISPATCH(scale_pass)(x.data(), s, x.data(), x.size()); }
 bool all_finite(std::span<const float> x) { return HWY_DYNAMIC_DISPATCH(finite_pass)(x.data(), x.size()); }
+void soft_cap(std::span<float> x, float cap) { HWY_DYNAMIC_DISPATCH(soft_cap_pass)(x.data(), cap, x.size()); }
+
+void layer_norm(std::span<const float> x, std::span<const float> weight, std::span<const float> bias, float eps, std::span<float> out) {
+  HWY_DYNAMIC_DISPATCH(layer_norm_pass)(x.data(), weight.empty() ? nullptr : weight.data(), bias.empty() ? nullptr : bias.data(), eps, out.data(), x.size());
+}
 
 void weigh(std::span<const float> x, float s, std::span<const float> weight, std::span<float> out) {
   if (weight.empty()) HWY_DYNAMIC_DISPATCH(scale_pass)(x.data(), s, out.data(), x.size());

@@ -163,9 +163,8 @@ void logits_of(const Step& step, ConstRows hidden, Rows logits) {
     for (size_t t = 0; t < logits.rows; t++) {
       const std::span<float> some(logits[t] + begin, end - begin);
       if (c.logit_scale != 1) scale(some, c.logit_scale);
-      if (c.final_softcap > 0)
-        for (float& v : some) v = c.final_softcap * std::tanh(v / c.final_softcap);
       if (!all_finite(some)) finite.store(false, std::memory_order_relaxed);
+      else if (c.final_softcap > 0) soft_cap(some, c.final_softcap);
     }
   });
   if (!finite) refuse_logits(step.model, logits);

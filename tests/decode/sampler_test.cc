@@ -9,6 +9,7 @@
 #include <random>
 
 #include "base/error.h"
+#include "base/random.h"
 
 namespace moiety {
 namespace {
@@ -94,9 +95,10 @@ TEST(Sampler, EqualsThePlainReferenceOnRandomOptions) {
   std::mt19937 random(seed);
   auto real = [&](float low, float high) { return std::uniform_real_distribution<float>(low, high)(random); };
   for (int round = 0; round < 2000; round++) {
-    const size_t vocab = 1 + random() % 60;
+    const size_t vocab = 1 + random() % (round % 50 ? 60 : 1000);
     std::vector<float> logits(vocab);
-    for (float& x : logits) x = real(-4, 4);
+    const float range = real(0.1f, 40);
+    for (float& x : logits) x = random() % 8 ? real(-range, range) : static_cast<float>(static_cast<int>(random() % 3));  // some are alike
     std::vector<int32_t> history(random() % 100);
     for (int32_t& id : history) id = static_cast<int32_t>(random() % vocab);
     SamplingOptions o = plain();
@@ -158,6 +160,29 @@ TEST(Sampler, DrawsWithTheProbabilitiesOfTheDistribution) {
     chi_squared += (counts[static_cast<size_t>(id)] - expected) * (counts[static_cast<size_t>(id)] - expected) / expected;
   }
   EXPECT_LT(chi_squared, 20.5) << "5 degrees of freedom, p = 0.001, seed 42";
+}
+
+// The whole distribution isn't made for a draw.
+TEST(Sampler, DrawsWhatTheWholeDistributionHasThere) {
+  std::mt19937 random(5);
+  for (float temperature : {0.1f, 1.0f, 30.0f}) {
+    SamplingOptions o = plain();
+    o.temperature = temperature;
+    o.seed = 3;
+    std::vector<float> logits(5000);
+    for (float& x : logits) x = std::normal_distribution<float>(0, 4)(random);
+    const Sampler sampler(o, logits.size());
+    for (std::vector<int32_t> history(1); history.size() < 200; history.push_back(0)) {
+      double left = uniform(o.seed, history.size(), RandomStream::sampling);
+      int32_t expected = -1;
+      for (const auto& [id, p] : sampler.distribution(logits, history))
+        if ((left -= p) < 0) {
+          expected = id;
+          break;
+        }
+      ASSERT_EQ(sampler.next(logits, history), expected);
+    }
+  }
 }
 
 TEST(Sampler, TheSeedAndThePositionDecide) {

@@ -65,6 +65,23 @@ TEST_F(Ops, Activations) {
   }
 }
 
+TEST_F(Ops, SoftCaps) {
+  on_every_isa([&] {
+    for (size_t n : {0, 1, 7, 37})
+      for (float cap : {0.5f, 30.0f}) {
+        const auto x = normal(n);
+        std::vector<float> capped(n);
+        for (size_t i = 0; i < n; i++) capped[i] = x[i] * (i % 3 ? 1e-3f : 50.0f);
+        const auto before = capped;
+        soft_cap(capped, cap);
+        for (size_t i = 0; i < n; i++) {
+          const double expected = cap * std::tanh(double{before[i]} / cap);
+          EXPECT_NEAR(capped[i], expected, 1e-6 * std::abs(expected));
+        }
+      }
+  });
+}
+
 TEST_F(Ops, SumsOfRows) {
   on_every_isa([&] {
     for (size_t n : {0, 1, 7, 16, 37, 96}) {
