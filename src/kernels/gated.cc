@@ -1,4 +1,4 @@
-// The gates of FFNs, a vector at a time.
+// Gates of FFNs and of mixers' outputs, a vector at a time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gated.cc"
 #include <hwy/foreach_target.h>
@@ -11,14 +11,22 @@ HWY_BEFORE_NAMESPACE();
 namespace moiety {
 namespace HWY_NAMESPACE {
 
-// gate[i] = f(gate[i], up[i])
+// x[i] = f(x[i], y[i])
 template <class Function>
-HWY_ATTR void each(float* gate, const float* up, size_t n, Function f) {
-  for (size_t i = 0; i < n; i += hn::Lanes(Tag())) store(f(load(gate + i, n - i), load(up + i, n - i)), gate + i, n - i);
+HWY_ATTR void each(float* x, const float* y, size_t n, Function f) {
+  for (size_t i = 0; i < n; i += hn::Lanes(Tag())) store(f(load(x + i, n - i), load(y + i, n - i)), x + i, n - i);
 }
 
 HWY_ATTR void silu_kernel(float* gate, const float* up, size_t n) {
   each(gate, up, n, [](Vector g, Vector u) HWY_ATTR { return hn::Mul(hn::Mul(g, sigmoid_of(g)), u); });
+}
+
+HWY_ATTR void times_sigmoid_kernel(float* x, const float* gate, size_t n) {
+  each(x, gate, n, [](Vector v, Vector g) HWY_ATTR { return hn::Mul(v, sigmoid_of(g)); });
+}
+
+HWY_ATTR void times_silu_kernel(float* x, const float* gate, size_t n) {
+  each(x, gate, n, [](Vector v, Vector g) HWY_ATTR { return hn::Mul(v, hn::Mul(g, sigmoid_of(g))); });
 }
 
 // 0.5 x (1 + tanh(z)) = x sigmoid(2 z), z = 0.79788456 (x + 0.044715 x^3)
@@ -46,10 +54,14 @@ HWY_AFTER_NAMESPACE();
 namespace moiety {
 
 HWY_EXPORT(silu_kernel);
+HWY_EXPORT(times_sigmoid_kernel);
+HWY_EXPORT(times_silu_kernel);
 HWY_EXPORT(gelu_tanh_kernel);
 HWY_EXPORT(clamped_swish_kernel);
 
 void gated_silu(std::span<float> gate, std::span<const float> up) { HWY_DYNAMIC_DISPATCH(silu_kernel)(gate.data(), up.data(), gate.size()); }
+void times_sigmoid(std::span<float> x, std::span<const float> gate) { HWY_DYNAMIC_DISPATCH(times_sigmoid_kernel)(x.data(), gate.data(), x.size()); }
+void times_silu(std::span<float> x, std::span<const float> gate) { HWY_DYNAMIC_DISPATCH(times_silu_kernel)(x.data(), gate.data(), x.size()); }
 void gated_gelu_tanh(std::span<float> gate, std::span<const float> up) {
   HWY_DYNAMIC_DISPATCH(gelu_tanh_kernel)(gate.data(), up.data(), gate.size());
 }

@@ -26,6 +26,9 @@ void gated_silu(std::span<float> gate, std::span<const float> up);
 void gated_gelu_tanh(std::span<float> gate, std::span<const float> up);
 // x sigmoid(alpha x) (y + 1), with x = min(gate, limit), y = up within +-limit (gpt-oss)
 void gated_clamped_swish(std::span<float> gate, std::span<const float> up, float limit, float alpha);
+// Gates of outputs: x *= sigmoid(gate), x *= silu(gate).
+void times_sigmoid(std::span<float> x, std::span<const float> gate);
+void times_silu(std::span<float> x, std::span<const float> gate);
 
 void add(std::span<float> x, std::span<const float> y);                   // x += y
 void add_scaled(std::span<float> x, std::span<const float> y, float s);   // x += s y

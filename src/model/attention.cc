@@ -129,8 +129,7 @@ void attention(Step& step, const Block& block, Activations& x, Rows out) {
   attend(shape, rows, step.workers);
   if (gate.cols() == out_size)
     step.workers.run(n, 1, [&](size_t begin, size_t end, size_t) {
-      for (size_t t = begin; t < end; t++)
-        for (size_t i = 0; i < out_size; i++) mixed[t][i] *= sigmoid(gate[t][i]);
+      for (size_t t = begin; t < end; t++) times_sigmoid(mixed[t], gate[t]);
     });
   apply(step, w.output, mixed, out);
 }

@@ -117,10 +117,9 @@ void delta_net(Step& step, const Block& block, Activations& x, Rows out) {
               result[j] += s[i * dv + j] * query[i];
             }
           rms_norm(result, w.norm.weight, c.norm_epsilon, result);
-          for (size_t j = 0; j < dv; j++) {
-            const float z = gate[t][h * dv + j];
-            result[j] *= kimi ? sigmoid(z) : silu(z);
-          }
+          const std::span<const float> z = gate[t].subspan(h * dv, dv);
+          if (kimi) times_sigmoid(result, z);
+          else times_silu(result, z);
         }
       }
     });

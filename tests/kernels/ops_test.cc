@@ -65,6 +65,44 @@ TEST_F(Ops, Activations) {
   }
 }
 
+TEST_F(Ops, GatesOfFfns) {
+  on_every_isa([&] {
+    for (size_t n : {0, 1, 7, 37, 128}) {
+      auto gate = normal(n), up = normal(n);
+      for (size_t i = 0; i < n; i++) gate[i] *= i % 5 ? 3.0f : 60.0f, up[i] *= i % 3 ? 1.0f : 20.0f;
+      auto silu = gate, gelu = gate, clamped = gate;
+      gated_silu(silu, up);
+      gated_gelu_tanh(gelu, up);
+      gated_clamped_swish(clamped, up, 7.0f, 1.702f);
+      const auto near = [](float got, double expected) { EXPECT_NEAR(got, expected, 2e-6 * std::abs(expected) + 1e-30); };
+      for (size_t i = 0; i < n; i++) {
+        const double g = gate[i], u = up[i], x = std::min(g, 7.0), y = std::clamp(u, -7.0, 7.0);
+        near(silu[i], g / (1 + std::exp(-g)) * u);
+        near(clamped[i], x / (1 + std::exp(-1.702 * x)) * (y + 1));
+        const double z = 2 * 0.7978845608 * (g + 0.044715 * g * g * g), expected = g / (1 + std::exp(-z)) * u;
+        EXPECT_NEAR(gelu[i], expected, 2e-6 * (1 + std::abs(z)) * std::abs(expected) + 1e-30);  // z's rounding grows with it
+      }
+    }
+  });
+}
+
+TEST_F(Ops, GatesOfOutputs) {
+  on_every_isa([&] {
+    for (size_t n : {0, 1, 7, 37, 128}) {
+      const auto x = normal(n);
+      auto gate = normal(n), by_sigmoid = x, by_silu = x;
+      for (size_t i = 0; i < n; i++) gate[i] *= i % 5 ? 3.0f : 60.0f;
+      times_sigmoid(by_sigmoid, gate);
+      times_silu(by_silu, gate);
+      for (size_t i = 0; i < n; i++) {
+        const double open = 1 / (1 + std::exp(-double{gate[i]}));
+        EXPECT_NEAR(by_sigmoid[i], x[i] * open, 1e-6 * std::abs(x[i] * open) + 1e-30);
+        EXPECT_NEAR(by_silu[i], x[i] * gate[i] * open, 1e-6 * std::abs(x[i] * gate[i] * open) + 1e-30);
+      }
+    }
+  });
+}
+
 TEST_F(Ops, SoftCaps) {
   on_every_isa([&] {
     for (size_t n : {0, 1, 7, 37})
