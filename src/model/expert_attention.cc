@@ -27,35 +27,38 @@ void expert_attention(Step& step, const Block& block, Activations& activations, 
   const Assignment chosen = assign(route(step, site, activations), *site.bank, step.workers);
   const std::unique_ptr<Lease> lease = site.bank->lease(chosen.experts);
 
-  // A row of queries for each choice, and what attention makes of it.
-  const size_t all = chosen.rows.size();
-  std::vector<const ExpertView*> views(all);
-  for (size_t i; (i = lease->wait_any()) != Lease::none;)
-    std::fill_n(views.begin() + static_cast<ptrdiff_t>(chosen.first[i]), chosen.rows_of(i).size(), &lease->view(i));
-  Buffer query(all, size), mixed(all, size), projected(all, d);
-  std::vector<AttentionRow> rows(all);
-  auto part = [&](size_t choice, PartRole role) -> const Matrix& {
-    const Matrix* found = views[choice]->find(role);
+  const auto part = [&](size_t i, PartRole role) -> const Matrix& {
+    const Matrix* found = lease->view(i).find(role);
     if (!found) throw Error("layer {}: an attention expert lacks one of its matrices", site.layer);
     return *found;
   };
-  step.workers.run(all, 1, [&](size_t begin, size_t end, size_t) {
-    for (size_t s = begin; s < end; s++) {
-      const uint32_t t = chosen.rows[s];
-      matmul_alone(part(s, PartRole::query), {x[t], 1, d, d}, {query[s].data(), 1, size, size});
-      for (size_t h = 0; h < c.kv_heads; h++) rotate_row(step, block, t, query[s].subspan(h * c.key_size, c.key_size));
-      rows[s] = attention_row(step, block, t, size, size);
-      rows[s].query = query[s].data();
-      rows[s].out = mixed[s].data();
-    }
+  const auto of_expert = [&](Buffer& rows, size_t i) { return Rows{rows[chosen.first[i]].data(), chosen.rows_of(i).size(), rows.cols(), rows.cols()}; };
+
+  // By choice: its queries, one a key head, and what attention makes of them.
+  const size_t all = chosen.rows.size();
+  Buffer query(all, size), mixed(all, size), projected(all, d);
+  for (size_t i; (i = lease->wait_any()) != Lease::none;) {
+    const std::span<const uint32_t> served = chosen.rows_of(i);
+    Buffer input(served.size(), d);
+    for (size_t m = 0; m < served.size(); m++) std::copy_n(x[served[m]], d, input[m].begin());
+    Activations inputs{ConstRows(input)};
+    matmul(part(i, PartRole::query), inputs, of_expert(query, i), step.workers);
+  }
+  std::vector<AttentionRow> rows(all);
+  each_row(step, all, [&](size_t s) {
+    const uint32_t t = chosen.rows[s];
+    for (size_t h = 0; h < c.kv_heads; h++) rotate_row(step, block, t, query[s].subspan(h * c.key_size, c.key_size));
+    rows[s] = attention_row(step, block, t, size, size);
+    rows[s].query = query[s].data();
+    rows[s].out = mixed[s].data();
   });
   // Queries of one position, and of neighbouring ones, read the same keys.
   std::ranges::stable_sort(rows, {}, [&](const AttentionRow& row) { return chosen.rows[static_cast<size_t>(row.query - query[0].data()) / size]; });
   attend({c.kv_heads, c.kv_heads, c.key_size, c.value_size, c.attention_scale, c.attention_softcap, {}}, rows, step.workers);
-  step.workers.run(all, 1, [&](size_t begin, size_t end, size_t) {
-    for (size_t s = begin; s < end; s++)
-      matmul_alone(part(s, PartRole::output), {mixed[s].data(), 1, size, size}, {projected[s].data(), 1, d, d});
-  });
+  for (size_t i = 0; i < chosen.experts.size(); i++) {
+    Activations inputs{ConstRows(of_expert(mixed, i))};
+    matmul(part(i, PartRole::output), inputs, of_expert(projected, i), step.workers);
+  }
   for (size_t t = 0; t < n; t++) std::fill_n(out[t], d, 0.0f);
   for (size_t s = 0; s < all; s++) add_scaled({out[chosen.rows[s]], d}, projected[s], chosen.weights[s]);
   if (!site.output_bias.empty())
