@@ -22,7 +22,7 @@ HWY_ATTR void silu_kernel(float* gate, const float* up, size_t n) {
 }
 
 HWY_ATTR void times_sigmoid_kernel(float* x, const float* gate, size_t n) {
-  each(x, gate, n, [](Vector v, Vector g) HWY_ATTR { return hn::Mul(v, sigmoid_of(g)); });
+  each(x, gate, n, [](Vector v, Vector g) HWY_ATTR { return hn::IfThenElse(hn::Eq(g, g), hn::Mul(v, sigmoid_of(g)), g); });  // NaN stays NaN
 }
 
 HWY_ATTR void times_silu_kernel(float* x, const float* gate, size_t n) {
@@ -40,8 +40,9 @@ HWY_ATTR void gelu_tanh_kernel(float* gate, const float* up, size_t n) {
 
 HWY_ATTR void clamped_swish_kernel(float* gate, const float* up, size_t n, float limit, float alpha) {
   each(gate, up, n, [limit, alpha](Vector g, Vector u) HWY_ATTR {
-    const auto most = all(limit);
-    const auto x = hn::Min(g, most), y = hn::Min(hn::Max(u, hn::Neg(most)), most);
+    const auto most = all(limit), least = all(-limit);  // comparisons, since Min and Max may lose a NaN
+    const auto x = hn::IfThenElse(hn::Gt(g, most), most, g);
+    const auto y = hn::IfThenElse(hn::Gt(u, most), most, hn::IfThenElse(hn::Lt(u, least), least, u));
     return hn::Mul(hn::Mul(hn::Add(y, all(1)), x), sigmoid_of(hn::Mul(all(alpha), x)));
   });
 }

@@ -1,28 +1,24 @@
 // Mixers that carry a state from position to position: short convolutions and delta nets.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <optional>
 
+#include "kernels/convolution.h"
+#include "kernels/delta_rule.h"
 #include "kernels/ops.h"
 #include "model/step.h"
 
 namespace moiety {
 namespace {
 
-// A causal convolution of each channel with its own taps: out = sum over j of taps[j] * input[position - (taps - 1) + j]. `state` holds
-// the taps - 1 inputs before this one; the new input joins it.
-void convolve(std::span<const float> taps, std::span<const float> bias, size_t length, std::span<const float> input, std::vector<float>& state,
-              std::span<float> out) {
-  const size_t channels = input.size();
-  if (state.empty()) state.assign((length - 1) * channels, 0.0f);
-  for (size_t ch = 0; ch < channels; ch++) {
-    float sum = bias.empty() ? 0.0f : bias[ch];
-    for (size_t j = 0; j + 1 < length; j++) sum += taps[ch * length + j] * state[j * channels + ch];
-    out[ch] = sum + taps[ch * length + length - 1] * input[ch];
-  }
-  if (length < 2) return;
-  std::memmove(state.data(), state.data() + channels, (length - 2) * channels * sizeof(float));
-  std::ranges::copy(input, state.end() - static_cast<ptrdiff_t>(channels));
+constexpr size_t channels_together = 64;  // one worker's, through all tokens
+
+// The taps of channels [first, first + n), by tap: [length, n]. Files have them by channel.
+std::vector<float> taps_of(std::span<const float> taps, size_t length, size_t first, size_t n) {
+  std::vector<float> out(length * n);
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < length; j++) out[j * n + i] = taps[(first + i) * length + j];
+  return out;
 }
 
 // Runs of rows that belong to one sequence: positions depend on each other, sequences do not.
@@ -44,13 +40,22 @@ void short_convolution(Step& step, const Block& block, Activations& x, Rows out)
   const size_t n = step.count(), d = c.d_model;
   Buffer bcx(n, 3 * d), mixed(n, d);
   apply(step, x, {{&w.in, bcx}});
-  std::vector<float> input(d);
-  for (size_t t = 0; t < n; t++) {
-    const std::span<const float> b = bcx[t].first(d), gate = bcx[t].subspan(d, d), value = bcx[t].last(d);
-    for (size_t i = 0; i < d; i++) input[i] = b[i] * value[i];
-    convolve(w.conv, w.conv_bias, c.conv_length, input, step.rows[t].sequence->blocks[block.index].conv, mixed[t]);
-    for (size_t i = 0; i < d; i++) mixed[t][i] *= gate[i];
+  for (const StepRow& row : step.rows) {
+    std::vector<float>& history = row.sequence->blocks[block.index].conv;
+    if (history.empty()) history.assign((c.conv_length - 1) * d, 0.0f);
   }
+  step.workers.run(d, channels_together, [&](size_t first, size_t last, size_t) {
+    const size_t count = last - first;
+    const std::vector<float> taps = taps_of(w.conv, c.conv_length, first, count);
+    const std::span<const float> bias = w.conv_bias.empty() ? w.conv_bias : w.conv_bias.subspan(first, count);
+    for (size_t t = 0; t < n; t++) {
+      const std::span<const float> b = bcx[t].subspan(first, count), gate = bcx[t].subspan(d + first, count), value = bcx[t].subspan(2 * d + first, count);
+      const std::span<float> to = mixed[t].subspan(first, count);
+      weigh(b, 1, value, to);
+      convolve(taps, bias, step.rows[t].sequence->blocks[block.index].conv.data() + first, d, to);
+      weigh(to, 1, gate, to);
+    }
+  });
   apply(step, w.output, mixed, out);
 }
 
@@ -70,52 +75,46 @@ void delta_net(Step& step, const Block& block, Activations& x, Rows out) {
     const size_t begin = run.first, end = run.second;
     BlockState& state = step.rows[begin].sequence->blocks[block.index];
     if (state.delta.empty()) state.delta.assign(heads * dk * dv, 0.0f);
-    std::vector<float> input(channels), convolved(channels);
-    for (size_t t = begin; t < end; t++) {
-      std::ranges::copy(q[t], input.begin());
-      std::ranges::copy(k[t], input.begin() + static_cast<ptrdiff_t>(keys));
-      std::ranges::copy(v[t], input.begin() + static_cast<ptrdiff_t>(2 * keys));
-      convolve(w.conv, {}, c.conv_length, input, state.conv, convolved);
-      for (float& value : convolved) value = activation(c, value);
-      std::copy_n(convolved.begin(), keys, q[t].begin());
-      std::copy_n(convolved.begin() + static_cast<ptrdiff_t>(keys), keys, k[t].begin());
-      std::copy_n(convolved.begin() + static_cast<ptrdiff_t>(2 * keys), values, v[t].begin());
+    if (state.conv.empty()) state.conv.assign((c.conv_length - 1) * channels, 0.0f);
+    step.workers.run(channels, channels_together, [&](size_t first, size_t last, size_t) {
+      for (size_t at = first, next; at < last; at = next) {  // q, k and v are three buffers
+        Buffer& rows = at < keys ? q : at < 2 * keys ? k : v;
+        const size_t begins = at < keys ? 0 : at < 2 * keys ? keys : 2 * keys;
+        next = std::min(last, begins + rows.cols());
+        const std::vector<float> taps = taps_of(w.conv, c.conv_length, at, next - at);
+        for (size_t t = begin; t < end; t++) {
+          const std::span<float> some = rows[t].subspan(at - begins, next - at);
+          convolve(taps, {}, state.conv.data() + at, channels, some);
+          if (c.activation == Activation::silu) times_sigmoid(some, some);
+          else
+            for (float& value : some) value = activation(c, value);
+        }
+      }
+    });
+    each_row(step, end - begin, [&](size_t row) {
       for (size_t h = 0; h < c.delta_key_heads; h++) {
-        const std::span<float> query = q[t].subspan(h * dk, dk), key = k[t].subspan(h * dk, dk);
+        const std::span<float> query = q[begin + row].subspan(h * dk, dk), key = k[begin + row].subspan(h * dk, dk);
         l2_norm(query, 1e-6f, query);
         scale(query, 1 / std::sqrt(static_cast<float>(dk)));
         l2_norm(key, 1e-6f, key);
       }
-    }
+    });
     step.workers.run(heads, 1, [&](size_t first_head, size_t last_head, size_t) {
-      std::vector<float> delta(dv), factor(dk);
+      std::vector<float> raw(dk), factor(dk);
+      const std::optional<float> bound = kimi && c.kimi_safe_gate ? std::optional(c.kimi_lower_bound) : std::nullopt;
       for (size_t h = first_head; h < last_head; h++) {
-        float* s = state.delta.data() + h * dk * dv;  // [key, value]
+        const std::span<float> state_of_head(state.delta.data() + h * dk * dv, dk * dv);  // [key, value]
+        const float rate = w.decay_rate[h];  // -exp(A_log)
         for (size_t t = begin; t < end; t++) {
-          const float* query = q[t].data() + h / share * dk;
-          const float* key = k[t].data() + h / share * dk;
-          for (size_t i = 0; i < dk; i++) {
-            const size_t at = kimi ? h * dk + i : h;
-            const float raw = decay[t][at] + w.decay_bias[at];
-            // decay_rate is -exp(A_log)
-            const float log_decay = !kimi || !c.kimi_safe_gate ? w.decay_rate[h] * softplus(raw) : c.kimi_lower_bound * sigmoid(-w.decay_rate[h] * raw);
-            factor[i] = std::exp(log_decay);
+          if (kimi) {
+            for (size_t i = 0; i < dk; i++) raw[i] = decay[t][h * dk + i] + w.decay_bias[h * dk + i];
+            delta_decays(raw, rate, bound, factor);
+          } else {
+            std::ranges::fill(factor, std::exp(rate * softplus(decay[t][h] + w.decay_bias[h])));
           }
-          std::ranges::fill(delta, 0.0f);
-          for (size_t i = 0; i < dk; i++)
-            for (size_t j = 0; j < dv; j++) {
-              s[i * dv + j] *= factor[i];
-              delta[j] += s[i * dv + j] * key[i];
-            }
-          const float b = sigmoid(beta[t][h]);
-          for (size_t j = 0; j < dv; j++) delta[j] = (v[t][h * dv + j] - delta[j]) * b;
           const std::span<float> result = mixed[t].subspan(h * dv, dv);
-          std::ranges::fill(result, 0.0f);
-          for (size_t i = 0; i < dk; i++)
-            for (size_t j = 0; j < dv; j++) {
-              s[i * dv + j] += key[i] * delta[j];
-              result[j] += s[i * dv + j] * query[i];
-            }
+          delta_step(state_of_head, factor, k[t].subspan(h / share * dk, dk), q[t].subspan(h / share * dk, dk), v[t].subspan(h * dv, dv),
+                     sigmoid(beta[t][h]), result);
           rms_norm(result, w.norm.weight, c.norm_epsilon, result);
           const std::span<const float> z = gate[t].subspan(h * dv, dv);
           if (kimi) times_sigmoid(result, z);

@@ -86,6 +86,28 @@ TEST_F(Ops, GatesOfFfns) {
   });
 }
 
+// Or wrong weights would go unnoticed.
+TEST_F(Ops, GatesKeepNaN) {
+  on_every_isa([&] {
+    const size_t n = 37;
+    const std::vector<float> x = normal(n), y = normal(n);
+    for (size_t i = 0; i < n; i++)
+      for (bool second : {false, true}) {
+        const auto holds = [&](auto gate) {
+          auto a = x, b = y;
+          (second ? b : a)[i] = std::nanf("");
+          gate(a, b);
+          for (size_t k = 0; k < n; k++) EXPECT_EQ(std::isnan(a[k]), k == i);
+        };
+        holds([](auto& a, auto& b) { gated_silu(a, b); });
+        holds([](auto& a, auto& b) { gated_gelu_tanh(a, b); });
+        holds([](auto& a, auto& b) { gated_clamped_swish(a, b, 7.0f, 1.702f); });
+        holds([](auto& a, auto& b) { times_sigmoid(a, b); });
+        holds([](auto& a, auto& b) { times_silu(a, b); });
+      }
+  });
+}
+
 TEST_F(Ops, GatesOfOutputs) {
   on_every_isa([&] {
     for (size_t n : {0, 1, 7, 37, 128}) {
