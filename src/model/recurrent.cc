@@ -21,6 +21,9 @@ std::vector<float> taps_of(std::span<const float> taps, size_t length, size_t fi
   return out;
 }
 
+// What came before in a channel and those after it: [length - 1, channels]; nothing where a convolution has one tap.
+float* history_at(BlockState& state, size_t channel) { return state.conv.empty() ? nullptr : state.conv.data() + channel; }
+
 // Runs of rows that belong to one sequence: positions depend on each other, sequences do not.
 std::vector<std::pair<size_t, size_t>> runs_of(const Step& step) {
   std::vector<std::pair<size_t, size_t>> out;
@@ -52,7 +55,7 @@ void short_convolution(Step& step, const Block& block, Activations& x, Rows out)
       const std::span<const float> b = bcx[t].subspan(first, count), gate = bcx[t].subspan(d + first, count), value = bcx[t].subspan(2 * d + first, count);
       const std::span<float> to = mixed[t].subspan(first, count);
       weigh(b, 1, value, to);
-      convolve(taps, bias, step.rows[t].sequence->blocks[block.index].conv.data() + first, d, to);
+      convolve(taps, bias, history_at(step.rows[t].sequence->blocks[block.index], first), d, to);
       weigh(to, 1, gate, to);
     }
   });
@@ -84,7 +87,7 @@ void delta_net(Step& step, const Block& block, Activations& x, Rows out) {
         const std::vector<float> taps = taps_of(w.conv, c.conv_length, at, next - at);
         for (size_t t = begin; t < end; t++) {
           const std::span<float> some = rows[t].subspan(at - begins, next - at);
-          convolve(taps, {}, state.conv.data() + at, channels, some);
+          convolve(taps, {}, history_at(state, at), channels, some);
           if (c.activation == Activation::silu) times_sigmoid(some, some);
           else
             for (float& value : some) value = activation(c, value);
