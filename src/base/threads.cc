@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <condition_variable>
@@ -12,6 +13,7 @@
 #include <fstream>
 #include <mutex>
 #include <set>
+#include <span>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -104,36 +106,56 @@ struct Workers::State {
   std::atomic<size_t> running{0};
   bool stop = false;  // guarded by mutex
 
-  const std::function<void(size_t, size_t, size_t)>* work = nullptr;
-  size_t count = 0, grain = 1, parts = 1;  // a range is so many-th part of what is left
-  std::atomic<size_t> next{0};
+  // Counts of one kind of work.
+  struct Left {
+    size_t parts = 1;  // a range is so many-th part of what is left
+    std::atomic<size_t> next{0}, done{0};
+  };
+  std::span<const Phase> phases;
+  std::array<Left, 2> left;
+  std::atomic<bool> failed{false};
   std::exception_ptr failure;  // guarded by mutex
 
   // A range from what is left, empty when nothing is. Long ranges first, since what they read lies together in memory; the last ones are short, so
   // that no thread waits long for another (Polychronopoulos and Kuck 1987, "Guided Self-Scheduling").
-  std::pair<size_t, size_t> take_range() {
-    size_t begin = next.load(std::memory_order_relaxed), end;
+  static std::pair<size_t, size_t> take_range(const Phase& phase, Left& left) {
+    size_t begin = left.next.load(std::memory_order_relaxed), end;
     do {
-      if (begin >= count) return {count, count};
-      const size_t grains = (count - begin) / grain / parts;
-      end = std::min(count, begin + std::max<size_t>(1, grains) * grain);
-    } while (!next.compare_exchange_weak(begin, end, std::memory_order_relaxed));
+      if (begin >= phase.count) return {phase.count, phase.count};
+      const size_t grains = (phase.count - begin) / phase.grain / left.parts;
+      end = std::min(phase.count, begin + std::max<size_t>(1, grains) * phase.grain);
+    } while (!left.next.compare_exchange_weak(begin, end, std::memory_order_relaxed));
     return {begin, end};
+  }
+
+  // What others still work at is a range each, so it doesn't take long.
+  void await(const Phase& phase, const Left& left) const {
+    for (int spin = 0; left.done.load(std::memory_order_acquire) != phase.count && !failed.load(std::memory_order_relaxed); spin++) {
+      if (spin < 20000) __builtin_ia32_pause();
+      else std::this_thread::yield();
+    }
   }
 
   void take_ranges(size_t worker) {
     try {
-      for (;;) {
-        const auto [begin, end] = take_range();
-        if (begin == end) return;
-        (*work)(begin, end, worker);
+      for (size_t p = 0; p < phases.size(); p++) {
+        if (p > 0) await(phases[p - 1], left[p - 1]);
+        for (;;) {
+          if (failed.load(std::memory_order_relaxed)) return;
+          const auto [begin, end] = take_range(phases[p], left[p]);
+          if (begin == end) break;
+          phases[p].work(begin, end, worker);
+          left[p].done.fetch_add(end - begin, std::memory_order_release);
+        }
       }
     } catch (...) {
       const std::lock_guard lock(mutex);
       if (!failure) failure = std::current_exception();
-      next.store(count, std::memory_order_relaxed);
+      failed.store(true, std::memory_order_relaxed);
     }
   }
+
+  void run(std::span<const Phase> all, Ranges ranges);
 
   void serve(size_t worker) {
     uint64_t seen = 0;
@@ -170,30 +192,42 @@ Workers::~Workers() {
 
 size_t Workers::size() const { return state_->threads.size() + 1; }
 
-void Workers::run(size_t count, size_t grain, const std::function<void(size_t, size_t, size_t)>& work, Ranges ranges) {
-  State& s = *state_;
-  grain = std::max<size_t>(1, grain);
-  if (s.threads.empty() || count <= grain) {
-    if (count != 0) work(0, count, 0);
+void Workers::State::run(std::span<const Phase> all, Ranges ranges) {
+  const bool alone = threads.empty() || std::ranges::all_of(all, [](const Phase& phase) { return phase.count <= phase.grain; });
+  if (alone) {
+    for (const Phase& phase : all)
+      if (phase.count != 0) phase.work(0, phase.count, 0);
     return;
   }
-  s.work = &work;
-  s.count = count;
-  s.grain = grain;
-  s.parts = (ranges == Ranges::few ? 1 : 4) * size();
-  s.next.store(0, std::memory_order_relaxed);
-  s.running.store(s.threads.size(), std::memory_order_relaxed);
-  {
-    const std::lock_guard lock(s.mutex);
-    s.failure = nullptr;
-    s.round.fetch_add(1, std::memory_order_release);
+  phases = all;
+  for (Left& l : left) {
+    l.parts = (ranges == Ranges::few ? 1 : 4) * (threads.size() + 1);
+    l.next.store(0, std::memory_order_relaxed);
+    l.done.store(0, std::memory_order_relaxed);
   }
-  s.wake.notify_all();
-  s.take_ranges(0);
-  for (int spin = 0; spin < 20000 && s.running.load(std::memory_order_acquire) != 0; spin++) __builtin_ia32_pause();
-  std::unique_lock lock(s.mutex);
-  s.done.wait(lock, [&] { return s.running.load(std::memory_order_acquire) == 0; });
-  if (s.failure) std::rethrow_exception(s.failure);
+  failed.store(false, std::memory_order_relaxed);
+  running.store(threads.size(), std::memory_order_relaxed);
+  {
+    const std::lock_guard lock(mutex);
+    failure = nullptr;
+    round.fetch_add(1, std::memory_order_release);
+  }
+  wake.notify_all();
+  take_ranges(0);
+  for (int spin = 0; spin < 20000 && running.load(std::memory_order_acquire) != 0; spin++) __builtin_ia32_pause();
+  std::unique_lock lock(mutex);
+  done.wait(lock, [&] { return running.load(std::memory_order_acquire) == 0; });
+  if (failure) std::rethrow_exception(failure);
+}
+
+void Workers::run(size_t count, size_t grain, const Work& work, Ranges ranges) {
+  const Phase one[] = {{count, std::max<size_t>(1, grain), work}};
+  state_->run(one, ranges);
+}
+
+void Workers::run(const Phase& first, const Phase& second, Ranges ranges) {
+  const Phase two[] = {{first.count, std::max<size_t>(1, first.grain), first.work}, {second.count, std::max<size_t>(1, second.grain), second.work}};
+  state_->run(two, ranges);
 }
 
 }  // namespace moiety

@@ -21,7 +21,7 @@ Assignment assign(const RoutingPlan& plan, const ExpertBank& bank, Workers& work
 // out = each row's experts, weighted and summed in ascending id from +0, then the shared FFNs in their order, weighted by
 // `shared_weights` ([shared, rows]).
 //
-// Two ways that give the same bits. Fused: two parallel regions, gate and up with the activation, then down with the weighted sum; no
+// Two ways that give the same bits. Fused: one parallel region of two phases, gate and up with the activation, then down with the weighted sum; no
 // expert's output is ever a tensor. Apart: expert by expert as they arrive, outputs waiting for their turn; it can do what the fused one
 // can't: experts that come late, observers of experts, weights on the input, weights in rows.
 void run_experts(const Step& step, const Site& site, const Assignment& assignment, ConstRows shared_weights, Activations& x, Rows out);

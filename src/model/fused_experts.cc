@@ -1,9 +1,9 @@
-// A mixture's FFNs in two parallel regions.
+// A mixture's FFNs in one parallel region of two phases.
 //
 //   1  for 32 inner units of an expert and its rows:   inner = act(gate x) * (up x) or unit(up x), in 8 bits where down asks for them
 //   2  for 16 outputs and all experts, ascending:      out += weight * (down inner)
 //
-// A worker of the second region owns its outputs, so the order of each sum is that of the experts, whoever computes it.
+// A worker of the second phase owns its outputs, so the order of each sum is that of the experts, whoever computes it.
 #include <algorithm>
 #include <numeric>
 #include <optional>
@@ -89,7 +89,7 @@ void add_bias(const float* bias, size_t column, size_t wide, PairOutputs* out, s
   for (size_t k = 0; k < count; k++) add({out[k], wide}, {bias + column, wide});
 }
 
-// Region 1: blocks of units [begin, end) of a group for all its rows; `next` are the weights that come after them.
+// Phase 1: blocks of units [begin, end) of a group for all its rows; `next` are the weights that come after them.
 void compute_inner(const Config& config, const Group& g, Inner& inner, const RowPointers& x, size_t begin, size_t end, const std::byte* next) {
   static thread_local PanelRoom gate_room, up_room;
   const PanelKernels& kernels = panel_kernels();
@@ -121,7 +121,7 @@ void compute_inner(const Config& config, const Group& g, Inner& inner, const Row
   }
 }
 
-// Region 2: a few output panels [begin, end) of one group, added to `out`; `next` are the weights that come after them.
+// Phase 2: a few output panels [begin, end) of one group, added to `out`; `next` are the weights that come after them.
 void add_few_outputs(const Group& g, const Inner& inner, size_t begin, size_t end, const std::byte* next, Rows out) {
   static thread_local PanelRoom room;
   const PanelKernels& kernels = panel_kernels();
@@ -182,7 +182,7 @@ bool run_fused(const Step& step, const Site& site, const Assignment& assignment,
   }
   std::vector<RowPointers> pointers;
   for (const Group& g : groups) pointers.emplace_back(g.up ? g.up->type : TensorType::f32, x, step.workers);
-  step.workers.run(tasks.size(), 1, [&](size_t begin, size_t end, size_t) {
+  const Workers::Work inner_units = [&](size_t begin, size_t end, size_t) {
     for (size_t i = begin; i < end; i++) {
       const Task& task = tasks[i];
       const Task& after = tasks[std::min(i + 1, tasks.size() - 1)];
@@ -190,10 +190,9 @@ bool run_fused(const Step& step, const Site& site, const Assignment& assignment,
       compute_inner(step.model.config, groups[task.group], inner[task.group], pointers[task.group], task.begin, task.end,
                     panel_at(g.gate ? *g.gate : *g.up, 2 * after.begin));
     }
-  }, ranges);
-
+  };
   const size_t d = out.cols;
-  step.workers.run(panels(d), x.rows() > 1 ? down_panels : 4, [&](size_t begin, size_t end, size_t) {
+  const Workers::Work outputs = [&](size_t begin, size_t end, size_t) {
     const size_t first = begin * panel_rows, last = std::min(end * panel_rows, d);
     for (size_t t = 0; t < out.rows; t++) std::fill(out[t] + first, out[t] + last, 0.0f);
     for (size_t i = 0; i < groups.size(); i++) {
@@ -201,7 +200,8 @@ bool run_fused(const Step& step, const Site& site, const Assignment& assignment,
       if (g.alone) add_alone(g, x.floats(), first, last, out);
       else if (g.up) add_outputs(g, inner[i], begin, end, panel_at(*groups[i + 1 < groups.size() && groups[i + 1].down ? i + 1 : i].down, begin), out);
     }
-  }, ranges);
+  };
+  step.workers.run({tasks.size(), 1, inner_units}, {panels(d), x.rows() > 1 ? down_panels : 4, outputs}, ranges);
   return true;
 }
 

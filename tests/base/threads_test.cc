@@ -39,6 +39,49 @@ TEST(Workers, ManyShortRounds) {
   EXPECT_EQ(sum, 5000u * 10);
 }
 
+TEST(Workers, ThePhaseAfterFindsAllOfTheOneBefore) {
+  for (size_t threads = 1; threads <= 4; threads++) {
+    Workers workers(threads);
+    for (size_t round = 0; round < 300; round++) {
+      const size_t first_count = round * 7 % 50, second_count = round * 5 % 33, grain = 1 + round % 3;
+      std::vector<int> first(first_count), second(second_count);
+      const Workers::Work fill = [&](size_t begin, size_t end, size_t) {
+        for (size_t i = begin; i < end; i++) first[i]++;
+      };
+      const Workers::Work look = [&](size_t begin, size_t end, size_t) {
+        for (int f : first) ASSERT_EQ(f, 1);
+        for (size_t i = begin; i < end; i++) second[i]++;
+      };
+      workers.run({first_count, grain, fill}, {second_count, 1, look}, round % 2 ? Ranges::many : Ranges::few);
+      ASSERT_EQ(first, std::vector<int>(first_count, 1));
+      ASSERT_EQ(second, std::vector<int>(second_count, 1));
+    }
+  }
+}
+
+TEST(Workers, AnExceptionEndsBothPhases) {
+  for (size_t threads = 1; threads <= 4; threads++) {
+    Workers workers(threads);
+    for (size_t bad : {0, 49, 99, 120, 199}) {
+      std::atomic<int> second = 0;
+      const Workers::Work fill = [&](size_t begin, size_t end, size_t) {
+        if (begin <= bad && bad < end) throw std::runtime_error("bad");
+      };
+      const Workers::Work look = [&](size_t begin, size_t end, size_t) {
+        second++;
+        if (begin + 100 <= bad && bad < end + 100) throw std::runtime_error("bad");
+      };
+      EXPECT_THROW(workers.run({100, 1, fill}, {100, 1, look}), std::runtime_error);
+      if (bad < 100) {
+        EXPECT_EQ(second, 0);
+      }
+      size_t sum = 0;
+      workers.run(3, 3, [&](size_t begin, size_t end, size_t) { sum += end - begin; });
+      EXPECT_EQ(sum, 3u);
+    }
+  }
+}
+
 TEST(Workers, OneWorkerRunsInline) {
   Workers workers(1);
   size_t last = 0;
