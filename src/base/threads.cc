@@ -106,23 +106,22 @@ struct Workers::State {
   std::atomic<size_t> running{0};
   bool stop = false;  // guarded by mutex
 
-  // Counts of one kind of work.
-  struct Left {
-    size_t parts = 1;  // a range is so many-th part of what is left
+  struct Left {  // of a phase
     std::atomic<size_t> next{0}, done{0};
   };
   std::span<const Phase> phases;
+  size_t parts = 1;  // a range is so many-th part of what is left
   std::array<Left, 2> left;
   std::atomic<bool> failed{false};
   std::exception_ptr failure;  // guarded by mutex
 
   // A range from what is left, empty when nothing is. Long ranges first, since what they read lies together in memory; the last ones are short, so
   // that no thread waits long for another (Polychronopoulos and Kuck 1987, "Guided Self-Scheduling").
-  static std::pair<size_t, size_t> take_range(const Phase& phase, Left& left) {
+  std::pair<size_t, size_t> take_range(const Phase& phase, Left& left) const {
     size_t begin = left.next.load(std::memory_order_relaxed), end;
     do {
       if (begin >= phase.count) return {phase.count, phase.count};
-      const size_t grains = (phase.count - begin) / phase.grain / left.parts;
+      const size_t grains = (phase.count - begin) / phase.grain / parts;
       end = std::min(phase.count, begin + std::max<size_t>(1, grains) * phase.grain);
     } while (!left.next.compare_exchange_weak(begin, end, std::memory_order_relaxed));
     return {begin, end};
@@ -200,8 +199,8 @@ void Workers::State::run(std::span<const Phase> all, Ranges ranges) {
     return;
   }
   phases = all;
+  parts = (ranges == Ranges::few ? 1 : 4) * (threads.size() + 1);
   for (Left& l : left) {
-    l.parts = (ranges == Ranges::few ? 1 : 4) * (threads.size() + 1);
     l.next.store(0, std::memory_order_relaxed);
     l.done.store(0, std::memory_order_relaxed);
   }

@@ -26,10 +26,11 @@ class Workers {
   ~Workers();
   size_t size() const;
 
+  using Work = std::function<void(size_t begin, size_t end, size_t worker)>;
+
   // Calls work(begin, end, worker) on disjoint ranges that cover [0, count), each a multiple of `grain` long but the last, long ones first;
   // worker < size(). Which worker gets which range is open, so no result may depend on it. Returns when all is done; the first
   // exception of a worker is thrown here. One call at a time; calls do not nest.
-  using Work = std::function<void(size_t begin, size_t end, size_t worker)>;
   void run(size_t count, size_t grain, const Work& work, Ranges ranges = Ranges::many);
 
   // The same with two kinds of work, of which the second needs all that the first makes: its ranges are handed out once those of the first are done.

@@ -58,11 +58,15 @@ HWY_ATTR void step_kernel(const Head& h, float* state, const float* value, float
   for (; j < h.values; j += lanes) columns<1>(h, state + j, value + j, out + j, h.values - j);
 }
 
+HWY_ATTR HWY_INLINE Vector softplus_of(Vector x) {
+  return hn::IfThenElse(hn::Gt(x, all(20)), x, hn::Log1p(Tag(), hn::Exp(Tag(), hn::Min(x, all(20)))));
+}
+
 HWY_ATTR void decays_kernel(const float* x, float rate, const float* bound, float* decay, size_t n) {
   const Tag tag;
   for (size_t i = 0; i < n; i += hn::Lanes(tag)) {
-    const Vector v = load(x + i, n - i), softplus = hn::IfThenElse(hn::Gt(v, all(20)), v, hn::Log1p(tag, hn::Exp(tag, hn::Min(v, all(20)))));
-    const Vector logarithm = bound ? hn::Mul(all(*bound), sigmoid_of(hn::Mul(all(-rate), v))) : hn::Mul(all(rate), softplus);
+    const Vector v = load(x + i, n - i);
+    const Vector logarithm = bound ? hn::Mul(all(*bound), sigmoid_of(hn::Mul(all(-rate), v))) : hn::Mul(all(rate), softplus_of(v));
     store(hn::IfThenElse(hn::Eq(v, v), hn::Exp(tag, hn::Min(logarithm, all(88))), v), decay + i, n - i);  // NaN stays NaN
   }
 }

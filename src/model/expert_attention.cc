@@ -59,8 +59,7 @@ void expert_attention(Step& step, const Block& block, Activations& activations, 
     Activations inputs{ConstRows(of_expert(mixed, i))};
     matmul(part(i, PartRole::output), inputs, of_expert(projected, i), step.workers);
   }
-  for (size_t t = 0; t < n; t++) std::fill_n(out[t], d, 0.0f);
-  for (size_t s = 0; s < all; s++) add_scaled({out[chosen.rows[s]], d}, projected[s], chosen.weights[s]);
+  sum_choices(chosen, chosen.weights, projected, out);
   if (!site.output_bias.empty())
     for (size_t t = 0; t < n; t++) add({out[t], d}, site.output_bias);
 }

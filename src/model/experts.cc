@@ -68,8 +68,8 @@ void run_apart(const Step& step, const Site& site, const Assignment& a, Lease& l
     if (step.observer && step.observer->watches_experts()) step.observer->expert_ran(site, a.experts[i], rows, input, inner, output);
     for (size_t m = 0; m < rows.size(); m++) std::ranges::copy(output[m], outputs[a.first[i] + m].begin());
   }
-  for (size_t t = 0; t < x.rows; t++) std::fill_n(out[t], d, 0.0f);
-  for (size_t s = 0; s < a.rows.size(); s++) add_scaled({out[a.rows[s]], d}, outputs[s], weight_input ? 1.0f : a.weights[s]);
+  const std::vector<float> ones(weight_input ? a.rows.size() : 0, 1.0f);
+  sum_choices(a, weight_input ? ones : a.weights, outputs, out);
   for (size_t i = 0; i < site.shared.size(); i++) {
     Buffer shared(x.rows, d);
     feed_forward(step, site.shared[i].ffn, *site.shared[i].kind, activations, shared);
@@ -78,6 +78,11 @@ void run_apart(const Step& step, const Site& site, const Assignment& a, Lease& l
 }
 
 }  // namespace
+
+void sum_choices(const Assignment& a, std::span<const float> weights, ConstRows outputs, Rows out) {
+  for (size_t t = 0; t < out.rows; t++) std::fill_n(out[t], out.cols, 0.0f);
+  for (size_t s = 0; s < a.rows.size(); s++) add_scaled({out[a.rows[s]], out.cols}, {outputs[s], out.cols}, weights[s]);
+}
 
 void run_experts(const Step& step, const Site& site, const Assignment& assignment, ConstRows shared_weights, Activations& x, Rows out) {
   const std::unique_ptr<Lease> lease = site.bank->lease(assignment.experts);

@@ -18,6 +18,9 @@ struct Assignment {
 };
 Assignment assign(const RoutingPlan& plan, const ExpertBank& bank, Workers& workers);
 
+// out[row] = what its choices give, outputs [choices, out.cols], times `weights` [choices], in ascending id from +0.
+void sum_choices(const Assignment& a, std::span<const float> weights, ConstRows outputs, Rows out);
+
 // out = each row's experts, weighted and summed in ascending id from +0, then the shared FFNs in their order, weighted by
 // `shared_weights` ([shared, rows]).
 //
