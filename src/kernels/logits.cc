@@ -25,6 +25,11 @@ namespace HWY_NAMESPACE {
 
 constexpr float none = -std::numeric_limits<float>::infinity(), infinity = std::numeric_limits<float>::infinity();
 
+// Highway's emulated vectors take the lowest finite number for less than minus infinity.
+HWY_ATTR HWY_INLINE float largest_of(Vector v) {
+  return hn::AllTrue(Tag(), hn::Eq(v, all(none))) ? none : hn::GetLane(hn::MaxOfLanes(Tag(), v));
+}
+
 HWY_ATTR float largest_pass(const float* x, size_t n) {
   const Tag tag;
   Vector most = all(none);
@@ -34,7 +39,7 @@ HWY_ATTR float largest_pass(const float* x, size_t n) {
     fine = hn::And(fine, hn::Lt(v, all(infinity)));  // false of NaN, too
     most = hn::Max(most, v);
   }
-  return hn::AllTrue(tag, fine) ? hn::GetLane(hn::MaxOfLanes(tag, most)) : std::numeric_limits<float>::quiet_NaN();
+  return hn::AllTrue(tag, fine) ? largest_of(most) : std::numeric_limits<float>::quiet_NaN();
 }
 
 // maxima [n / block] of whole blocks
@@ -43,7 +48,7 @@ HWY_ATTR void maxima_pass(const float* x, size_t n, float* maxima) {
   for (size_t b = 0; (b + 1) * block <= n; b++) {
     Vector most = all(none);
     for (size_t i = 0; i < block; i += hn::Lanes(tag)) most = hn::Max(most, hn::LoadU(tag, x + b * block + i));
-    maxima[b] = hn::GetLane(hn::MaxOfLanes(tag, most));
+    maxima[b] = largest_of(most);
   }
 }
 

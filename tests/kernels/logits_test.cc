@@ -54,6 +54,16 @@ TEST_F(Logits, KNumbersReachTheBound) {
   });
 }
 
+TEST_F(Logits, MinusInfinityBoundsWhatHoldsNothingElse) {
+  on_every_isa([&] {
+    std::vector<float> x(640, -infinity);
+    EXPECT_EQ(reached_by(x, 1), -infinity);
+    x[200] = std::numeric_limits<float>::lowest();
+    EXPECT_EQ(reached_by(x, 1), std::numeric_limits<float>::lowest());
+    EXPECT_EQ(reached_by(x, 2), -infinity);
+  });
+}
+
 TEST_F(Logits, PlacesAscend) {
   on_every_isa([&] {
     for (size_t n : {0, 1, 7, 31, 64, 577})
