@@ -1,4 +1,4 @@
-// Into which cache lines are asked that are wanted in a while, and how far ahead.
+// How weights come from memory: into which cache lines are asked that are wanted in a while, how far ahead, and whether two panels stream at once.
 #pragma once
 #include <cstddef>
 
@@ -19,6 +19,7 @@ struct AskAhead {
   AskWeights one_row;  // weights that meet one row of activations
   AskWeights rows;     // those that meet more: memory would rest while their products are computed
   Ask cache;           // keys and values
+  bool two_streams;    // two panels at once come faster than one after the other
 };
 // As was measured for this maker's cores (bench/peers.md).
 extern const AskAhead ask_ahead;

@@ -19,15 +19,17 @@ template <class V, class Work, int P, int T>
 }
 
 // The more rows share a panel's unpacking the better, and the more panels share what is loaded of a row; how many there are changes no sum.
-// Few rows wait for memory, which gives one stream faster than two.
+// Few rows wait for memory, which gives one stream faster than two or the other way round (kernels/ask_ahead.h).
 // `Many` takes all rows of a panel from a number on.
 template <class V, class Work, class Many, int most>
 void multiply(const PanelPair& w, size_t cols, const void* const* x, size_t tokens, PairOutputs* out) {
-  if constexpr (Work::paired > 0)
-    if (w.second && (w.cached ? tokens > 1 : tokens >= 2 * Work::paired)) {
+  if constexpr (Work::paired > 0) {
+    const bool few = tokens <= Work::paired, many = tokens >= 2 * Work::paired;
+    if (w.second && (w.cached ? tokens > 1 : many || (few && ask_ahead.two_streams))) {
       const std::byte* const both[2] = {w.first, w.second};
       return each_even_tile<Work::paired>(tokens, [&](auto tile, size_t t) { rows_together<V, Work, 2, decltype(tile)::value>(both, w.next, cols, x + t, out + t, 0); });
     }
+  }
   const auto one = [&](const std::byte* panel, const std::byte* next, size_t row) {
     if constexpr (Many::from < SIZE_MAX)
       if (tokens >= Many::from) return Many::rows(panel, {panel + Work::bytes(cols), next, ask_ahead.rows}, cols, x, tokens, out, row);
