@@ -1,5 +1,5 @@
 // Speed of the panel products, one thread: per type, rows that share the weights, and whether the weights lie in the second-level cache or
-// stream from memory; of the types that are taken apart at use, also of that alone; and of the attention of one row over a long cache: per type of
+// stream from memory (1.5 GiB, as some third-level caches keep half a GiB); of the types that are taken apart at use, also of that alone; and of the attention of one row over a long cache: per type of
 // the cache, heads, key heads and positions; and of drawing a token from a row of logits.
 //
 //   make bench && build/kernels_bench --benchmark_filter='q4_k/rows:8'
@@ -40,7 +40,7 @@ Weights random_weights(TensorType type, size_t size) {
 
 void product(benchmark::State& state, TensorType type, bool streaming) {
   const size_t rows = static_cast<size_t>(state.range(0));
-  const Weights w = random_weights(type, streaming ? size_t{384} << 20 : size_t{256} << 10);
+  const Weights w = random_weights(type, streaming ? size_t{3} << 29 : size_t{256} << 10);
   std::vector<float> x(rows * cols, 0.5f);
   Workers alone(1);
   Activations activations{ConstRows{x.data(), rows, cols, cols}};
