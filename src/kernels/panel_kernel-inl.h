@@ -23,13 +23,13 @@ template <class V, class Work, int P, int T>
 // `Many` takes all rows of a panel from a number on.
 template <class V, class Work, class Many, int most>
 void multiply(const PanelPair& w, size_t cols, const void* const* x, size_t tokens, PairOutputs* out) {
-  if constexpr (Work::paired > 0) {
-    const bool few = tokens <= Work::paired, many = tokens >= 2 * Work::paired;
-    if (w.second && (w.cached ? tokens > 1 : many || (few && ask_ahead.two_streams))) {
-      const std::byte* const both[2] = {w.first, w.second};
-      return each_even_tile<Work::paired>(tokens, [&](auto tile, size_t t) { rows_together<V, Work, 2, decltype(tile)::value>(both, w.next, cols, x + t, out + t, 0); });
-    }
-  }
+  [[maybe_unused]] const std::byte* const both[2] = {w.first, w.second};
+  [[maybe_unused]] const auto together = [&](auto tile, size_t t) { rows_together<V, Work, 2, decltype(tile)::value>(both, w.next, cols, x + t, out + t, 0); };
+  if constexpr (Work::paired > 0)
+    if (w.second && (w.cached ? tokens > 1 : tokens >= 2 * Work::paired)) return each_even_tile<Work::paired>(tokens, together);
+  if constexpr (Work::streamed > 0)
+    if (w.second && !w.cached && w.two_streams && tokens <= Work::streamed)
+      return with_index<Work::streamed>(tokens, [&](auto tile) { together(tile, 0); });
   const auto one = [&](const std::byte* panel, const std::byte* next, size_t row) {
     if constexpr (Many::from < SIZE_MAX)
       if (tokens >= Many::from) return Many::rows(panel, {panel + Work::bytes(cols), next, ask_ahead.rows}, cols, x, tokens, out, row);

@@ -9,10 +9,11 @@
 namespace moiety {
 
 // Two panels of one form that meet the same rows, and the panel that comes after them, or any place: its first lines are asked for while the last
-// ones of these are used. `second` may be null.   cached: both were read just before
+// ones of these are used. `second` may be null.
 struct PanelPair {
   const std::byte *first, *second, *next;
-  bool cached;
+  bool cached;       // both were read just before
+  bool two_streams;  // else: few rows had better meet both at once
 };
 using PairOutputs = float[2 * panel_rows];
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/activations.h"
+#include "kernels/ask_ahead.h"
 #include "kernels/matmul.h"
 #include "kernels/panel_kernel.h"
 
@@ -47,7 +48,7 @@ class ReadyPanels {
   const std::byte* operator[](size_t panel) const { return first_ + (panel - begin_) * bytes_; }
   // A panel and the one after it, if that is one of these; `next` comes after them.   again: they have met rows already
   PanelPair pair(size_t panel, const std::byte* next, bool again) const {
-    return {(*this)[panel], panel + 1 < end_ ? (*this)[panel + 1] : nullptr, next, again || apart_};
+    return {(*this)[panel], panel + 1 < end_ ? (*this)[panel + 1] : nullptr, next, again || apart_, ask_ahead.two_streams};
   }
 
   // How many to ask for at once, for so many rows of activations: all that rest ready, else one where it is read once, or as many as a

@@ -10,7 +10,7 @@ namespace {
 
 template <bool vnni>
 struct Avx512 {
-  static constexpr int lanes = 16, tokens = vnni ? 12 : 8, float_tokens = 4, paired = vnni ? 6 : 0;
+  static constexpr int lanes = 16, tokens = vnni ? 12 : 8, float_tokens = 4, paired = vnni ? 6 : 0, streamed = vnni ? 6 : 1;
   static constexpr bool takes_apart = false;
   static constexpr size_t tile = tokens;
   static constexpr bool exact = vnni;  // unsigned times signed bytes add up in 32 bits

@@ -108,6 +108,34 @@ TEST_F(Panels, ARowHasTheSameBitsAloneAndAmongOthers) {
   });
 }
 
+// Two panels one after the other or at once, from the cache or as two streams from memory.
+TEST_F(Panels, HowTwoPanelsGoChangesNoBit) {
+  on_every_isa([&] {
+    Workers workers(1);
+    for (TensorType type : all_types) {
+      const size_t cols = 512, most = 14;
+      const Packed w = packed(type, 2 * panel_rows, cols, random_);
+      const std::vector<float> x = normal(most * cols);
+      Activations input(ConstRows{x.data(), most, cols, cols});
+      const RowPointers pointers(type, input, workers);
+      const void* rows[most];
+      for (size_t t = 0; t < most; t++) rows[t] = pointers[t];
+      PanelRoom room;
+      const ReadyPanels ready(w.matrix, 0, 2, room);
+      for (size_t tokens = 1; tokens <= most; tokens++) {
+        PairOutputs expected[most], got[most];
+        const PanelKernel multiply = panel_kernel_of(panel_kernels(), type);
+        multiply({ready[0], ready[1], ready[0], false, false}, cols, rows, tokens, expected);
+        for (auto [cached, two_streams] : {std::pair(true, false), std::pair(false, true)}) {
+          std::memset(got, 0, sizeof(got));
+          multiply({ready[0], ready[1], ready[0], cached, two_streams}, cols, rows, tokens, got);
+          ASSERT_EQ(std::memcmp(got, expected, tokens * sizeof(PairOutputs)), 0) << type_info(type).name << " tokens " << tokens << " cached " << cached;
+        }
+      }
+    }
+  });
+}
+
 // Extremes: all codes at their ends against activations at theirs, where 16-bit sums are fullest.
 TEST_F(Panels, FullCodesDoNotOverflow) {
   on_every_isa([&] {
