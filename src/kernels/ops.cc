@@ -1,6 +1,5 @@
 #include "kernels/ops.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "kernels/matmul.h"
@@ -17,14 +16,6 @@ float rms_norm(std::span<const float> x, std::span<const float> weight, float ep
 void l2_norm(std::span<const float> x, float eps, std::span<float> out) {
   const float factor = 1 / std::sqrt(dot(x.data(), x.data(), x.size()) + eps);
   weigh(x, factor, {}, out);
-}
-
-void softmax(std::span<float> x) {
-  if (x.empty()) return;
-  const float top = *std::max_element(x.begin(), x.end());
-  float sum = 0;
-  for (float& v : x) sum += v = std::exp(v - top);
-  for (float& v : x) v /= sum;
 }
 
 float sigmoid(float x) { return 1 / (1 + std::exp(-x)); }

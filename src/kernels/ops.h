@@ -12,7 +12,6 @@ float rms_norm(std::span<const float> x, std::span<const float> weight, float ep
 void layer_norm(std::span<const float> x, std::span<const float> weight, std::span<const float> bias, float eps, std::span<float> out);
 // x / sqrt(sum(x^2) + eps)
 void l2_norm(std::span<const float> x, float eps, std::span<float> out);
-void softmax(std::span<float> x);
 
 float sigmoid(float x);
 float silu(float x);
