@@ -1,6 +1,6 @@
 // Speed of the panel products, one thread: per type, rows that share the weights, and whether the weights lie in the second-level cache or
-// stream from memory (1.5 GiB, as some third-level caches keep half a GiB); of the types that are taken apart at use, also of that alone; and of the attention of one row over a long cache: per type of
-// the cache, heads, key heads and positions; and of drawing a token from a row of logits.
+// stream from memory (1.5 GiB, since some third-level caches keep half a GiB); of the types that are taken apart at use, also of that alone; of
+// the attention of one row over a long cache: per type of the cache, heads, key heads and positions; and of drawing a token from a row of logits.
 //
 //   make bench && build/kernels_bench --benchmark_filter='q4_k/rows:8'
 //   MOIETY_ISA=avx2 build/kernels_bench
