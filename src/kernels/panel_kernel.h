@@ -13,7 +13,7 @@ namespace moiety {
 struct PanelPair {
   const std::byte *first, *second, *next;
   bool cached;       // both were read just before
-  bool two_streams;  // else: few rows had better meet both at once
+  bool two_streams;  // where they come from memory, few rows meet both at once, not one after the other
 };
 using PairOutputs = float[2 * panel_rows];
 

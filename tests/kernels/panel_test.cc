@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "formats/codec.h"
 #include "kernels/matmul.h"
@@ -129,7 +130,7 @@ TEST_F(Panels, HowTwoPanelsGoChangesNoBit) {
         for (auto [cached, two_streams] : {std::pair(true, false), std::pair(false, true)}) {
           std::memset(got, 0, sizeof(got));
           multiply({ready[0], ready[1], ready[0], cached, two_streams}, cols, rows, tokens, got);
-          ASSERT_EQ(std::memcmp(got, expected, tokens * sizeof(PairOutputs)), 0) << type_info(type).name << " tokens " << tokens << " cached " << cached;
+          ASSERT_EQ(std::memcmp(got, expected, tokens * sizeof(PairOutputs)), 0) << type_info(type).name << " tokens " << tokens << (cached ? " cached" : " two streams");
         }
       }
     }
