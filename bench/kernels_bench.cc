@@ -1,12 +1,13 @@
 // Speed of the panel products, one thread: per type, rows that share the weights, and whether the weights lie in the second-level cache or
 // stream from memory (1.5 GiB, since some third-level caches keep half a GiB); of the types that are taken apart at use, also of that alone; of
-// the attention of one row over a long cache: per type of the cache, heads, key heads and positions; and of drawing a token from a row of logits.
+// one row's product with weights that lie together in runs of so many panels only, as experts do; of the attention of one row over a long cache: per type of the cache, heads, key heads and positions; and of drawing a token from a row of logits.
 //
 //   make bench && build/kernels_bench --benchmark_filter='q4_k/rows:8'
 //   MOIETY_ISA=avx2 build/kernels_bench
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <random>
 
 #include "base/huge_pages.h"
@@ -59,6 +60,28 @@ void product(benchmark::State& state, TensorType type, bool streaming) {
   const double macs = static_cast<double>(w.count * panel_rows * cols * rows);
   state.counters["GMAC/s"] = benchmark::Counter(macs / 1e9, benchmark::Counter::kIsIterationInvariantRate);
   state.counters["GB/s"] = benchmark::Counter(static_cast<double>(w.count * w.bytes) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+void runs(benchmark::State& state) {
+  const size_t together = static_cast<size_t>(state.range(0));
+  const Weights w = random_weights(TensorType::q4_0, size_t{3} << 29);
+  const Matrix matrix = w.matrix();
+  const std::vector<float> x(cols, 0.5f);
+  Q8Rows quantised;
+  const void* row = RowPointers(w.type, ConstRows{x.data(), 1, cols, cols}, quantised)[0];
+  PanelRoom room;
+  const ReadyPanels panels(matrix, 0, w.count, room);
+  std::vector<size_t> begins;
+  for (size_t p = 0; p + together <= w.count; p += together) begins.push_back(p);
+  std::ranges::shuffle(begins, std::mt19937(1));
+  const PanelKernel kernel = panel_kernel_of(panel_kernels(), w.type);
+  PairOutputs out;
+  for (auto _ : state)
+    for (size_t i = 0; i < begins.size(); i++)
+      for (size_t p = begins[i], end = p + together; p < end; p += 2)
+        kernel(panels.pair(p, panels[p + 2 < end ? p + 2 : begins[(i + 1) % begins.size()]], false), cols, &row, 1, &out);
+  state.counters["MB"] = static_cast<double>(together * w.bytes) / 1e6;
+  state.counters["GB/s"] = benchmark::Counter(static_cast<double>(begins.size() * together * w.bytes) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
 // Caches of several layers, together larger than the processor's, one after another, as a generated token meets them.
@@ -119,6 +142,7 @@ void add_all() {
   for (TensorType type : {TensorType::f32, TensorType::f16, TensorType::bf16, TensorType::q8_0})
     benchmark::RegisterBenchmark(fmt::format("attention/{}", type_info(type).name).c_str(), attention, type)
         ->ArgNames({"heads", "kv_heads", "depth", "threads"})->ArgsProduct({{16}, {16}, {4096}, {1, 2}})->ArgsProduct({{32}, {4}, {4096}, {1, 2}})->UseRealTime();
+  benchmark::RegisterBenchmark("runs/Q4_0", runs)->ArgName("together")->RangeMultiplier(2)->Range(2, 256);
   std::vector<TensorType> types;
   for (const PanelFormat& f : panel_formats) types.push_back(f.type);
   for (TensorType type : {TensorType::bf16, TensorType::f16, TensorType::f32}) types.push_back(type);

@@ -110,7 +110,6 @@ struct Workers::State {
     std::atomic<size_t> next{0}, done{0};
   };
   std::span<const Phase> phases;
-  size_t parts = 1;  // a range is so many-th part of what is left
   std::array<Left, 2> left;
   std::atomic<bool> failed{false};
   std::exception_ptr failure;  // guarded by mutex
@@ -118,6 +117,7 @@ struct Workers::State {
   // A range from what is left, empty when nothing is. Long ranges first, since what they read lies together in memory; the last ones are short, so
   // that no thread waits long for another (Polychronopoulos and Kuck 1987, "Guided Self-Scheduling").
   std::pair<size_t, size_t> take_range(const Phase& phase, Left& left) const {
+    const size_t parts = (phase.ranges == Ranges::few ? 1 : 4) * (threads.size() + 1);  // a range is so many-th part of what is left
     size_t begin = left.next.load(std::memory_order_relaxed), end;
     do {
       if (begin >= phase.count) return {phase.count, phase.count};
@@ -154,7 +154,7 @@ struct Workers::State {
     }
   }
 
-  void run(std::span<const Phase> all, Ranges ranges);
+  void run(std::span<const Phase> all);
 
   void serve(size_t worker) {
     uint64_t seen = 0;
@@ -191,7 +191,7 @@ Workers::~Workers() {
 
 size_t Workers::size() const { return state_->threads.size() + 1; }
 
-void Workers::State::run(std::span<const Phase> all, Ranges ranges) {
+void Workers::State::run(std::span<const Phase> all) {
   const bool alone = threads.empty() || std::ranges::all_of(all, [](const Phase& phase) { return phase.count <= phase.grain; });
   if (alone) {
     for (const Phase& phase : all)
@@ -199,7 +199,6 @@ void Workers::State::run(std::span<const Phase> all, Ranges ranges) {
     return;
   }
   phases = all;
-  parts = (ranges == Ranges::few ? 1 : 4) * (threads.size() + 1);
   for (Left& l : left) {
     l.next.store(0, std::memory_order_relaxed);
     l.done.store(0, std::memory_order_relaxed);
@@ -220,13 +219,13 @@ void Workers::State::run(std::span<const Phase> all, Ranges ranges) {
 }
 
 void Workers::run(size_t count, size_t grain, const Work& work, Ranges ranges) {
-  const Phase one[] = {{count, std::max<size_t>(1, grain), work}};
-  state_->run(one, ranges);
+  const Phase one[] = {{count, std::max<size_t>(1, grain), work, ranges}};
+  state_->run(one);
 }
 
-void Workers::run(const Phase& first, const Phase& second, Ranges ranges) {
-  const Phase two[] = {{first.count, std::max<size_t>(1, first.grain), first.work}, {second.count, std::max<size_t>(1, second.grain), second.work}};
-  state_->run(two, ranges);
+void Workers::run(const Phase& first, const Phase& second) {
+  const Phase two[] = {{first.count, std::max<size_t>(1, first.grain), first.work, first.ranges}, {second.count, std::max<size_t>(1, second.grain), second.work, second.ranges}};
+  state_->run(two);
 }
 
 }  // namespace moiety

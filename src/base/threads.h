@@ -37,8 +37,9 @@ class Workers {
   struct Phase {
     size_t count, grain;
     const Work& work;
+    Ranges ranges = Ranges::many;
   };
-  void run(const Phase& first, const Phase& second, Ranges ranges = Ranges::many);
+  void run(const Phase& first, const Phase& second);
 
  private:
   struct State;

@@ -10,6 +10,7 @@ namespace {
 
 struct Portable {
   static constexpr int lanes = 16, tokens = 1, float_tokens = 1, paired = 0, streamed = 0;
+  static constexpr bool in_order = false;
   static constexpr bool takes_apart = false;
   static constexpr size_t tile = 8;
   static constexpr bool exact = true;

@@ -4,7 +4,7 @@
 // V has `lanes` (16 or 8) rows of a panel; `halves` of 8 lanes make up its 16 rows.
 //   B  bytes: code 4 r + k of row r     I  a sum for each row     S  what a chain of byte products is kept in     F  a float for each row
 // Two panels meet up to `paired` rows of activations at once where they lie in the cache, and, on cores that read two streams faster than one, up to
-// `streamed` rows where they come from memory.
+// `streamed` rows where they come from memory. `in_order`: there are registers for all lines of 32 columns.
 //
 // What is done for each row of activations beside the byte products decides the speed, since it takes the same ports. So a sum starts at
 // q8_start, whose bits are a float's whose unit is 1: after the products the sum is that float already, and one fused multiply-add
@@ -94,17 +94,19 @@ struct Tile {
   static constexpr int longest = f.largest() > 64 ? 1 : f.largest() > 32 ? 2 : f.largest() > 16 ? 4 : 8;
   static constexpr int chain = V::exact ? 1 : longest < per_sub ? longest : per_sub;
 
-  // Where the bits of group g lie in a plane of so many bits: bytes from its begin, bits from the right.
-  static constexpr size_t plane_byte(int bits, int g) { return 64 * size_t(bits == 8 ? g : bits == 4 ? g % 4 : bits == 2 ? g / 4 : 0); }
+  // Where the bits of group g lie in a plane of so many bits: the line of 64 bytes, bits from the right.
+  static constexpr int plane_line(int bits, int g) { return bits == 8 ? g : bits == 4 ? g % 4 : bits == 2 ? g / 4 : 0; }
   static constexpr int plane_bit(int bits, int g) { return bits == 8 ? 0 : bits == 4 ? 4 * (g / 4) : bits == 2 ? 2 * (g % 4) : g; }
 
-  template <int g>
-  [[gnu::always_inline]] static B codes(const std::byte* at) {
+  // The codes of group g; line(Index<i>) are 64 bytes, or half of them, of 32 columns.
+  static constexpr int lines = f.low_bits + f.high_bits;
+  template <int g, class Line>
+  [[gnu::always_inline]] static B codes(Line&& line) {
     constexpr int low_mask = (1 << f.low_bits) - 1;
-    B out = V::template down<plane_bit(f.low_bits, g)>(V::load(at + plane_byte(f.low_bits, g)));
+    B out = V::template down<plane_bit(f.low_bits, g)>(line(Index<plane_line(f.low_bits, g)>{}));
     if constexpr (f.high_bits > 0) {
       constexpr int bit = plane_bit(f.high_bits, g) - f.low_bits, high_mask = ((1 << f.high_bits) - 1) << f.low_bits;
-      const B high = V::load(at + f.low_bytes() + plane_byte(f.high_bits, g));
+      const B high = line(Index<f.low_bits + plane_line(f.high_bits, g)>{});
       if constexpr (bit < 0) out = V::template joined<low_mask, high_mask>(out, V::template up<-bit>(high));
       else out = V::template joined<low_mask, high_mask>(out, V::template down<bit>(high));
     } else if constexpr (f.low_bits < 8) {
@@ -150,14 +152,34 @@ struct Tile {
     const std::byte* const* block;  // super-blocks
     int at;                         // which 32 columns of them
     const F *d, *dmin;
+    template <int n>
+    [[gnu::always_inline]] B line(int i) const {
+      return V::load(block[n / halves] + f.codes_at() + size_t(at) * f.group_bytes() + n % halves * 4 * V::lanes + 64 * i);
+    }
     template <int g, int n>
     [[gnu::always_inline]] B codes() const {
-      return Tile::codes<g>(block[n / halves] + f.codes_at() + size_t(at) * f.group_bytes() + n % halves * 4 * V::lanes);
+      return Tile::codes<g>([&](auto i) __attribute__((always_inline)) { return line<n>(i.value); });
     }
     template <int n, int sub>
     [[gnu::always_inline]] F scale() const { return scale_of<n % halves>(block[n / halves], d[n], at * (32 / f.sub) + sub); }
     template <int n, int sub>
     [[gnu::always_inline]] F factor(F scale) const { return factor_of<n % halves>(block[n / halves], dmin[n], scale, at * (32 / f.sub) + sub); }
+  };
+
+  // The same of one vector, for one row of activations: all lines are loaded first, in memory's order, of which a core that reads ahead by itself reads
+  // more than of the order in which products want them.
+  struct InOrder : Resting<1> {
+    B loaded[lines];
+    [[gnu::always_inline]] explicit InOrder(const Resting<1>& resting) : Resting<1>(resting) {
+      unrolled<lines>([&](auto i) __attribute__((always_inline)) {
+        loaded[i.value] = resting.template line<0>(i.value);
+        V::keep_place(loaded[i.value]);
+      });
+    }
+    template <int g, int n>
+    [[gnu::always_inline]] B codes() const {
+      return Tile::codes<g>([&](auto i) __attribute__((always_inline)) { return loaded[i.value]; });
+    }
   };
 
   // sums[N t + n] += the rows of vector n times 32 columns of x[t]. What is loaded of x serves all vectors.
@@ -241,7 +263,8 @@ struct Tile {
     unrolled<N * T>([&](auto i) __attribute__((always_inline)) { sums[i.value] = V::zero(); });
     each_columns<P>(panels, streams, cols, [&](const Resting<P>& columns, size_t block) __attribute__((always_inline)) {
       unrolled<T>([&](auto t) __attribute__((always_inline)) { x[t.value] = first[t.value] + block; });
-      columns32<N, T>(columns, x, sums);
+      if constexpr (V::in_order && N * T == 1) columns32<N, T>(InOrder(columns), x, sums);
+      else columns32<N, T>(columns, x, sums);
     });
     unrolled<N * T>([&](auto i) __attribute__((always_inline)) { V::store(out[i.value / N] + row + i.value % N * V::lanes, sums[i.value]); });
   }

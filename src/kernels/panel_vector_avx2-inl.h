@@ -11,6 +11,7 @@ namespace {
 template <bool vnni>
 struct Avx2 {
   static constexpr int lanes = 8, tokens = 4, float_tokens = 2, paired = 0, streamed = 1;
+  static constexpr bool in_order = false;
   static constexpr bool takes_apart = !vnni;
   static constexpr size_t tile = takes_apart ? 32 : 8;
   static constexpr bool exact = vnni;  // unsigned times signed bytes add up in 32 bits

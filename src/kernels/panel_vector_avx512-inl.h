@@ -11,6 +11,7 @@ namespace {
 template <bool vnni>
 struct Avx512 {
   static constexpr int lanes = 16, tokens = vnni ? 12 : 8, float_tokens = 4, paired = vnni ? 6 : 0, streamed = vnni ? 6 : 1;
+  static constexpr bool in_order = true;
   static constexpr bool takes_apart = false;
   static constexpr size_t tile = tokens;
   static constexpr bool exact = vnni;  // unsigned times signed bytes add up in 32 bits
@@ -20,6 +21,7 @@ struct Avx512 {
   using F = __m512;
 
   static B load(const std::byte* p) { return _mm512_loadu_si512(p); }
+  static void keep_place(B& x) { asm volatile("" : "+v"(x)); }  // among others of the kind: compilers load where a register is free
   static B mask(B x, char bits) { return _mm512_and_si512(x, _mm512_set1_epi8(bits)); }
   // The bits of one mask from x, those of the other from y.
   template <int from_x, int from_y>

@@ -17,6 +17,8 @@ namespace {
 
 constexpr size_t units = 32;        // inner units of a task: two panels, one block of 8-bit activations
 static_assert(units == 2 * panel_rows);
+constexpr size_t most_together = 8;  // such blocks of a task, half of it where a panel meets several tiles of rows, which then stay in the cache
+constexpr size_t few_rows = 32;      // whose outputs stay in the cache, however many a worker owns
 constexpr size_t down_panels = 8;  // of a group that meet several tiles of rows
 
 const float* values_of(const Matrix* bias) { return bias ? reinterpret_cast<const float*>(bias->data) : nullptr; }
@@ -81,6 +83,7 @@ Group shared_group(const SharedExpert& shared, std::span<const uint32_t> rows, s
 
 struct Task {
   size_t group, begin, end;  // 32 inner units each
+  size_t together;           // a worker computes so many at once, if it has the tasks that follow
 };
 
 // The bias of outputs [column, column + wide), to `count` rows.
@@ -98,26 +101,30 @@ void compute_inner(const Config& config, const Group& g, Inner& inner, const Row
   const ReadyPanels gates(first, 2 * begin, 2 * end, gate_room);
   std::optional<ReadyPanels> ups;
   if (g.gate) ups.emplace(*g.up, 2 * begin, 2 * end, up_room);
-  PairOutputs inner_rows[panel_tile], up[panel_tile];
+  const size_t all = end - begin;
+  PairOutputs inner_rows[most_together * panel_tile], up[most_together * panel_tile];  // [units, rows of a tile]
   const void* some[panel_tile];
   for (size_t m = 0, count; m < g.rows.size(); m += count) {
     count = kernels.next_rows(g.rows.size() - m);
     for (size_t k = 0; k < count; k++) some[k] = x[g.rows[m + k]];
-    for (size_t u = begin; u < end; u++) {
-      const std::byte* after = u + 1 < end ? gates[2 * u + 2] : next;
-      multiply(gates.pair(2 * u, ups ? (*ups)[2 * u] : after, m > 0), first.cols, some, count, inner_rows);
-      add_bias(ups ? g.gate_bias : g.up_bias, u * units, units, inner_rows, count);
-      if (ups) {
-        multiply(ups->pair(2 * u, after, m > 0), first.cols, some, count, up);
-        add_bias(g.up_bias, u * units, units, up, count);
+    // All of gate, then all of up: what lies together in memory comes fastest.
+    const auto products = [&](const ReadyPanels& panels, const float* bias, const std::byte* after, PairOutputs* out) {
+      for (size_t u = 0; u < all; u++) {
+        const size_t panel = 2 * (begin + u);
+        multiply(panels.pair(panel, u + 1 < all ? panels[panel + 2] : after, m > 0), first.cols, some, count, out + u * count);
+        add_bias(bias, panel * panel_rows, units, out + u * count, count);
       }
+    };
+    products(gates, ups ? g.gate_bias : g.up_bias, ups ? (*ups)[2 * begin] : next, inner_rows);
+    if (ups) products(*ups, g.up_bias, next, up);
+    for (size_t u = 0; u < all; u++)
       for (size_t k = 0; k < count; k++) {
-        activate(config, *g.kind, inner_rows[k], up[k]);
+        float* values = inner_rows[u * count + k];
+        activate(config, *g.kind, {values, units}, {up[u * count + k], units});
         const size_t row = m + k;
-        if (inner.q8.empty()) std::copy_n(inner_rows[k], units, inner.floats.data() + row * inner.width + u * units);
-        else quantise_row(inner_rows[k], units, inner.q8[row] + u);
+        if (inner.q8.empty()) std::copy_n(values, units, inner.floats.data() + row * inner.width + (begin + u) * units);
+        else quantise_row(values, units, inner.q8[row] + begin + u);
       }
-    }
   }
 }
 
@@ -172,22 +179,22 @@ bool run_fused(const Step& step, const Site& site, const Assignment& assignment,
   std::vector<Inner> inner;
   for (const Group& g : groups) inner.emplace_back(g.down ? g.down->type : TensorType::f32, g.rows.size(), g.up ? g.up->rows : 0);
   std::vector<Task> tasks;
-  const size_t together = x.rows() > 1 ? 4 : 2;
-  const Ranges ranges = x.rows() > 1 ? Ranges::many : Ranges::few;
   for (size_t i = 0; i < groups.size(); i++) {
     const Group& g = groups[i];
     if (!g.up) continue;
-    const size_t all = g.up->rows / units, step = std::clamp<size_t>(ReadyPanels::together(*g.up, g.rows.size()) / 2, 1, together);
-    for (size_t u = 0; u < all; u += step) tasks.push_back({i, u, std::min(all, u + step)});
+    const size_t all = g.up->rows / units, ready = std::max<size_t>(1, ReadyPanels::together(*g.up, g.rows.size()) / 2);
+    const size_t together = std::min(ready, g.rows.size() > panel_kernels().tile ? most_together / 2 : most_together), step = std::min<size_t>(together, x.rows() > 1 ? 4 : 2);
+    for (size_t u = 0; u < all; u += step) tasks.push_back({i, u, std::min(all, u + step), together});
   }
   std::vector<RowPointers> pointers;
   for (const Group& g : groups) pointers.emplace_back(g.up ? g.up->type : TensorType::f32, x, step.workers);
   const Workers::Work inner_units = [&](size_t begin, size_t end, size_t) {
-    for (size_t i = begin; i < end; i++) {
-      const Task& task = tasks[i];
-      const Task& after = tasks[std::min(i + 1, tasks.size() - 1)];
+    for (size_t next; begin < end; begin = next) {
+      const Task& task = tasks[begin];
+      for (next = begin + 1; next < end && tasks[next].group == task.group && tasks[next].end - task.begin <= task.together;) next++;
+      const Task& after = tasks[std::min(next, tasks.size() - 1)];
       const Group& g = groups[after.group];
-      compute_inner(step.model.config, groups[task.group], inner[task.group], pointers[task.group], task.begin, task.end,
+      compute_inner(step.model.config, groups[task.group], inner[task.group], pointers[task.group], task.begin, tasks[next - 1].end,
                     panel_at(g.gate ? *g.gate : *g.up, 2 * after.begin));
     }
   };
@@ -201,7 +208,8 @@ bool run_fused(const Step& step, const Site& site, const Assignment& assignment,
       else if (g.up) add_outputs(g, inner[i], begin, end, panel_at(*groups[i + 1 < groups.size() && groups[i + 1].down ? i + 1 : i].down, begin), out);
     }
   };
-  step.workers.run({tasks.size(), 1, inner_units}, {panels(d), x.rows() > 1 ? down_panels : 4, outputs}, ranges);
+  step.workers.run({tasks.size(), 1, inner_units, x.rows() > 1 ? Ranges::many : Ranges::few},
+                   {panels(d), x.rows() > 1 ? down_panels : 4, outputs, x.rows() > few_rows ? Ranges::many : Ranges::few});
   return true;
 }
 

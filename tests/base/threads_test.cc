@@ -52,7 +52,7 @@ TEST(Workers, ThePhaseAfterFindsAllOfTheOneBefore) {
         for (int f : first) ASSERT_EQ(f, 1);
         for (size_t i = begin; i < end; i++) second[i]++;
       };
-      workers.run({first_count, grain, fill}, {second_count, 1, look}, round % 2 ? Ranges::many : Ranges::few);
+      workers.run({first_count, grain, fill, round % 2 ? Ranges::many : Ranges::few}, {second_count, 1, look, round % 3 ? Ranges::many : Ranges::few});
       ASSERT_EQ(first, std::vector<int>(first_count, 1));
       ASSERT_EQ(second, std::vector<int>(second_count, 1));
     }
