@@ -15,11 +15,11 @@
 namespace moiety {
 namespace {
 
-constexpr size_t units = 32;        // inner units of a task: two panels, one block of 8-bit activations
+constexpr size_t units = 32;         // inner units of a block: two panels, one block of 8-bit activations
 static_assert(units == 2 * panel_rows);
-constexpr size_t most_together = 8;  // such blocks of a task, half of it where a panel meets several tiles of rows, which then stay in the cache
+constexpr size_t most_together = 8;  // blocks of gate before those of up; half of it where panels meet several tiles of rows and stay in the cache
 constexpr size_t few_rows = 32;      // whose outputs stay in the cache, however many a worker owns
-constexpr size_t down_panels = 8;  // of a group that meet several tiles of rows
+constexpr size_t down_panels = 8;    // of a group that meet several tiles of rows
 
 const float* values_of(const Matrix* bias) { return bias ? reinterpret_cast<const float*>(bias->data) : nullptr; }
 const float* values_of(std::span<const float> bias) { return bias.empty() ? nullptr : bias.data(); }
@@ -82,8 +82,8 @@ Group shared_group(const SharedExpert& shared, std::span<const uint32_t> rows, s
 }
 
 struct Task {
-  size_t group, begin, end;  // 32 inner units each
-  size_t together;           // a worker computes so many at once, if it has the tasks that follow
+  size_t group, begin, end;  // blocks of a group
+  size_t together;           // so many are computed at once by a worker that has the tasks that follow, too
 };
 
 // The bias of outputs [column, column + wide), to `count` rows.
