@@ -1,6 +1,7 @@
 // Speed of the panel products, one thread: per type, rows that share the weights, and whether the weights lie in the second-level cache or
 // stream from memory (1.5 GiB, since some third-level caches keep half a GiB); of the types that are taken apart at use, also of that alone; of
-// one row's product with weights that lie together in runs of so many panels only, as experts do; of the attention of one row over a long cache: per type of the cache, heads, key heads and positions; and of drawing a token from a row of logits.
+// one row's product with weights that lie together in runs of so many panels only, as experts do; of the attention of one row over a long cache: per
+// type of the cache, heads, key heads and positions; and of drawing a token from a row of logits.
 //
 //   make bench && build/kernels_bench --benchmark_filter='q4_k/rows:8'
 //   MOIETY_ISA=avx2 build/kernels_bench
@@ -62,6 +63,7 @@ void product(benchmark::State& state, TensorType type, bool streaming) {
   state.counters["GB/s"] = benchmark::Counter(static_cast<double>(w.count * w.bytes) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
+// Runs of panels in any order, each once.
 void runs(benchmark::State& state) {
   const size_t together = static_cast<size_t>(state.range(0));
   const Weights w = random_weights(TensorType::q4_0, size_t{3} << 29);

@@ -218,13 +218,18 @@ void Workers::State::run(std::span<const Phase> all) {
   if (failure) std::rethrow_exception(failure);
 }
 
+static Workers::Phase with_a_grain(Workers::Phase phase) {
+  phase.grain = std::max<size_t>(1, phase.grain);
+  return phase;
+}
+
 void Workers::run(size_t count, size_t grain, const Work& work, Ranges ranges) {
-  const Phase one[] = {{count, std::max<size_t>(1, grain), work, ranges}};
+  const Phase one[] = {with_a_grain({count, grain, work, ranges})};
   state_->run(one);
 }
 
 void Workers::run(const Phase& first, const Phase& second) {
-  const Phase two[] = {{first.count, std::max<size_t>(1, first.grain), first.work, first.ranges}, {second.count, std::max<size_t>(1, second.grain), second.work, second.ranges}};
+  const Phase two[] = {with_a_grain(first), with_a_grain(second)};
   state_->run(two);
 }
 

@@ -83,8 +83,13 @@ Group shared_group(const SharedExpert& shared, std::span<const uint32_t> rows, s
 
 struct Task {
   size_t group, begin, end;  // blocks of a group
-  size_t together;           // so many are computed at once by a worker that has the tasks that follow, too
 };
+
+// How many blocks of a group a worker computes at once, if it has the tasks for them.
+size_t blocks_together(const Group& g) {
+  const size_t most = g.rows.size() > panel_kernels().tile ? most_together / 2 : most_together;
+  return std::clamp<size_t>(ReadyPanels::together(*g.up, g.rows.size()) / 2, 1, most);
+}
 
 // The bias of outputs [column, column + wide), to `count` rows.
 void add_bias(const float* bias, size_t column, size_t wide, PairOutputs* out, size_t count) {
@@ -182,16 +187,16 @@ bool run_fused(const Step& step, const Site& site, const Assignment& assignment,
   for (size_t i = 0; i < groups.size(); i++) {
     const Group& g = groups[i];
     if (!g.up) continue;
-    const size_t all = g.up->rows / units, ready = std::max<size_t>(1, ReadyPanels::together(*g.up, g.rows.size()) / 2);
-    const size_t together = std::min(ready, g.rows.size() > panel_kernels().tile ? most_together / 2 : most_together), step = std::min<size_t>(together, x.rows() > 1 ? 4 : 2);
-    for (size_t u = 0; u < all; u += step) tasks.push_back({i, u, std::min(all, u + step), together});
+    const size_t all = g.up->rows / units, step = std::min<size_t>(blocks_together(g), x.rows() > 1 ? 4 : 2);
+    for (size_t u = 0; u < all; u += step) tasks.push_back({i, u, std::min(all, u + step)});
   }
   std::vector<RowPointers> pointers;
   for (const Group& g : groups) pointers.emplace_back(g.up ? g.up->type : TensorType::f32, x, step.workers);
   const Workers::Work inner_units = [&](size_t begin, size_t end, size_t) {
     for (size_t next; begin < end; begin = next) {
       const Task& task = tasks[begin];
-      for (next = begin + 1; next < end && tasks[next].group == task.group && tasks[next].end - task.begin <= task.together;) next++;
+      const size_t together = blocks_together(groups[task.group]);
+      for (next = begin + 1; next < end && tasks[next].group == task.group && tasks[next].end - task.begin <= together;) next++;
       const Task& after = tasks[std::min(next, tasks.size() - 1)];
       const Group& g = groups[after.group];
       compute_inner(step.model.config, groups[task.group], inner[task.group], pointers[task.group], task.begin, tasks[next - 1].end,
