@@ -17,7 +17,7 @@ struct ApartTiles {
   static constexpr int halves = Few::halves, subs = 32 / f.sub;
   // How many rows it pays for, on instruction sets where it does: more than one tile where codes lie in two planes or scales are many, some more where codes
   // are looked up. Where a shift and a mask are all that it takes, it never does.
-  static constexpr size_t from = !V::takes_apart || f.at_use ? SIZE_MAX : f.high_bits > 0 || f.sub < 32 ? V::tokens + 1
+  static constexpr size_t from = !V::takes_apart || f.at_use ? SIZE_MAX : Few::costly ? V::tokens + 1
                                : f.codes == Codes::curve || f.codes == Codes::fp4 ? 4 * V::tokens : SIZE_MAX;
   static constexpr size_t together = 256;  // columns
   static_assert(together % f.columns == 0);

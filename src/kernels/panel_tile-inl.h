@@ -4,7 +4,8 @@
 // V has `lanes` (16 or 8) rows of a panel; `halves` of 8 lanes make up its 16 rows.
 //   B  bytes: code 4 r + k of row r     I  a sum for each row     S  what a chain of byte products is kept in     F  a float for each row
 // Two panels meet up to `paired` rows of activations at once where they lie in the cache, and, on cores that read two streams faster than one, up to
-// `streamed` rows where they come from memory. `in_order`: there are registers for all lines of 32 columns.
+// `streamed` rows where they come from memory (`streamed_costly` of types that take long to take apart). `in_order`: there are registers for all lines
+// of 32 columns.
 //
 // What is done for each row of activations beside the byte products decides the speed, since it takes the same ports. So a sum starts at
 // q8_start, whose bits are a float's whose unit is 1: after the products the sum is that float already, and one fused multiply-add
@@ -89,7 +90,8 @@ struct Tile {
   static constexpr int start = f.sub == 32 ? q8_start_for(offset) : -1;  // which of a block's starts has this offset
   static constexpr bool subtracts_offset = offset != 0 && start < 0;
   static constexpr int per_sub = f.sub / 4;  // groups of four columns
-  static constexpr int halves = int(panel_rows) / V::lanes, paired = V::paired, streamed = V::streamed;
+  static constexpr bool costly = f.high_bits > 0 || f.sub < 32;  // codes lie in two planes, or scales are many
+  static constexpr int halves = int(panel_rows) / V::lanes, paired = V::paired, streamed = costly ? V::streamed_costly : V::streamed;
   // Byte products add up in 16 bits this many at a time: 2 * 127 * largest * chain stays below 2^15.
   static constexpr int longest = f.largest() > 64 ? 1 : f.largest() > 32 ? 2 : f.largest() > 16 ? 4 : 8;
   static constexpr int chain = V::exact ? 1 : longest < per_sub ? longest : per_sub;
