@@ -2,18 +2,9 @@
 #pragma once
 #include <vector>
 
-#include "base/huge_pages.h"
 #include "kernels/gemm.h"
 
 namespace moiety {
-
-using Floats = std::vector<float, HugePageAllocator<float>>;
-
-// At least `count` numbers, with whatever stands in them.
-inline float* at_least(Floats& room, size_t count) {
-  if (room.size() < count) room.resize(count);
-  return room.data();
-}
 
 // What one part's passes share; a part after another uses the same.
 struct GradientRoom {

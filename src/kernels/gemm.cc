@@ -28,10 +28,6 @@ const GemmKernel& kernel(Precision precision) {
   return rounded ? gemm_rounded_kernel_portable : gemm_kernel_portable;
 }
 
-void grow(std::vector<float, HugePageAllocator<float>>& room, size_t count) {
-  if (room.size() < count) room.resize(count);
-}
-
 // Numbers [from, from + count) of k.
 struct Depth {
   size_t from, count, words;
@@ -158,8 +154,8 @@ void multiply_part(const Gemm& p, GemmRoom& room) {
     for (size_t i = 0; i < p.m; i++) std::fill_n(p.c + i * p.c_row, p.n, 0.0f);
   const auto words = [&](size_t numbers) { return (numbers + tiles.numbers - 1) / tiles.numbers; };
   const size_t deepest = std::min(words(p.k), depth_block), block = depth_block * tiles.numbers;
-  grow(room.b, (p.n + tiles.columns - 1) / tiles.columns * tiles.columns * deepest);
-  if (p.a.column != 1 || tiles.copy_in_rows) grow(room.a, (row_block + tiles.rows) * deepest);
+  at_least(room.b, (p.n + tiles.columns - 1) / tiles.columns * tiles.columns * deepest);
+  if (p.a.column != 1 || tiles.copy_in_rows) at_least(room.a, (row_block + tiles.rows) * deepest);
   for (size_t from = 0; from < p.k; from += block) {
     const size_t count = std::min(block, p.k - from);
     const Depth depth{from, count, words(count)};

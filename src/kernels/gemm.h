@@ -34,9 +34,17 @@ struct Gemm {
   Precision precision = Precision::f32;
 };
 
-// Memory for packed operands, one for each thread; kept from product to product.
+// Memory that is kept from call to call and never cleared again.
+using Floats = std::vector<float, HugePageAllocator<float>>;
+// At least `count` numbers, with whatever stands in them.
+inline float* at_least(Floats& room, size_t count) {
+  if (room.size() < count) room.resize(count);
+  return room.data();
+}
+
+// Memory for packed operands, one for each thread.
 struct GemmRoom {
-  std::vector<float, HugePageAllocator<float>> a, b;
+  Floats a, b;
 };
 
 // All products in one parallel region; no C may be another's C. `rooms` grows to one for each thread.

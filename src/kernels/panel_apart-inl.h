@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/panel_tile-inl.h"
 
@@ -20,6 +21,8 @@ struct ApartTiles {
   static constexpr size_t from = !V::takes_apart || f.at_use ? SIZE_MAX : Few::costly ? V::tokens + 1
                                : f.codes == Codes::curve || f.codes == Codes::fp4 ? 4 * V::tokens : SIZE_MAX;
   static constexpr size_t together = 256;  // columns
+  // Of large types memory is asked for while rows pass by; small ones have so little to ask for that it is not worth the instructions there.
+  static constexpr bool in_steps = f.low_bits + f.high_bits > 4;
   static_assert(together % f.columns == 0);
 
   // 32 columns.
@@ -35,7 +38,8 @@ struct ApartTiles {
   };
 
   static void take_apart(const std::byte* panel, const Stream& stream, size_t cols, Block* out) {
-    Few::template each_columns<1>(&panel, &stream, cols, [&](const auto& resting, size_t block) __attribute__((always_inline)) {
+    const std::conditional_t<in_steps, Unasked, Stream> asked(stream);
+    Few::template each_columns<1>(&panel, &asked, cols, [&](const auto& resting, size_t block) __attribute__((always_inline)) {
       unrolled<halves>([&](auto n) __attribute__((always_inline)) {
         constexpr int h = decltype(n)::value;
         unrolled<8>([&](auto g) __attribute__((always_inline)) {
@@ -53,7 +57,7 @@ struct ApartTiles {
 
   // Adds the products of `count` blocks, the first of which is number `block` of a row, to `out`.
   template <int T>
-  [[gnu::noinline]] static void add(const Block* columns, size_t block, size_t count, const void* const* rows, PairOutputs* out, size_t row) {
+  [[gnu::noinline]] static void add(const Block* columns, size_t block, size_t count, const void* const* rows, StepsAhead<V>& ahead, PairOutputs* out, size_t row) {
     const Q8Block *first[T], *x[T];
     F sums[halves * T];
     unrolled<T>([&](auto t) __attribute__((always_inline)) { first[t.value] = static_cast<const Q8Block*>(rows[t.value]) + block; });
@@ -61,20 +65,25 @@ struct ApartTiles {
     unrolled<halves * T>([&](auto i) __attribute__((always_inline)) {
       sums[i.value] = block == 0 ? V::zero() : V::floats_at(reinterpret_cast<const std::byte*>(sum_at(i.value)));
     });
+    StepsAhead<V> steps = ahead;  // kept out of memory that others write
     for (size_t b = 0; b < count; b++) {
+      if constexpr (in_steps) steps.ask();
       unrolled<T>([&](auto t) __attribute__((always_inline)) { x[t.value] = first[t.value] + b; });
       Few::template columns32<halves, T>(columns[b], x, sums);
     }
+    ahead = steps;
     unrolled<halves * T>([&](auto i) __attribute__((always_inline)) { V::store(sum_at(i.value), sums[i.value]); });
   }
 
   static void rows(const std::byte* panel, const Stream& stream, size_t cols, const void* const* x, size_t tokens, PairOutputs* out, size_t row) {
     Block columns[together / 32];
+    const size_t tiles = (tokens + V::tokens - 1) / V::tokens;
     for (size_t c = 0, count; c < cols; c += count) {
       count = std::min(together, cols - c);
       take_apart(panel, stream, count, columns);
+      StepsAhead<V> ahead(stream, panel, Few::bytes(count), tiles * (count / 32));
+      each_tile<V::tokens>(tokens, [&](auto tile, size_t t) { add<decltype(tile)::value>(columns, c / 32, count / 32, x + t, ahead, out + t, row); });
       panel += Few::bytes(count);
-      each_tile<V::tokens>(tokens, [&](auto tile, size_t t) { add<decltype(tile)::value>(columns, c / 32, count / 32, x + t, out + t, row); });
     }
   }
 };

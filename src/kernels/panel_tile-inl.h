@@ -79,6 +79,27 @@ struct Stream {
     if (ahead.into == Ask::both) V::template ask<1>(now + near, bytes);
   }
 };
+// One of which nothing is asked for.
+struct Unasked {
+  explicit Unasked(const Stream&) {}
+  template <class V>
+  [[gnu::always_inline]] void ask(const std::byte*, size_t) const {}
+};
+// What a stream brings after some columns, asked for in steps while rows pass by them: all of it at once would wait for itself, and memory rest afterwards.
+template <class V>
+struct StepsAhead {
+  Stream stream;
+  const std::byte* at;
+  size_t step;  // bytes
+  StepsAhead(const Stream& stream, const std::byte* columns, size_t bytes, size_t steps)
+      : stream(stream), at(columns), step((bytes / steps + 63) / 64 * 64) {
+    if (stream.ahead.bytes < bytes) this->stream.ahead.bytes = bytes;
+  }
+  [[gnu::always_inline]] void ask() {
+    stream.template ask<V>(at, step);
+    at += step;
+  }
+};
 
 template <class V, PanelFormat f>
 struct Tile {
@@ -230,8 +251,8 @@ struct Tile {
   static size_t bytes(size_t cols) { return cols / f.columns * f.bytes(); }
 
   // Calls use(Resting<P>, block) for each 32 columns of P panels, as they stream by.
-  template <int P, class Function>
-  [[gnu::always_inline]] static void each_columns(const std::byte* const* panels, const Stream* streams, size_t cols, Function&& use) {
+  template <int P, class AnyStream, class Function>
+  [[gnu::always_inline]] static void each_columns(const std::byte* const* panels, const AnyStream* streams, size_t cols, Function&& use) {
     constexpr int N = P * halves;
     const std::byte* panel[P];
     F d[N], dmin[N];
