@@ -16,9 +16,9 @@ struct ApartTiles {
   using Few = Tile<V, f>;
   using F = typename V::F;
   static constexpr int halves = Few::halves, subs = 32 / f.sub;
-  // How many rows it pays for, on instruction sets where it does: more than one tile where codes lie in two planes or scales are many, some more where codes
+  // How many rows it pays for, on instruction sets where it does: more than the largest tile where codes lie in two planes or scales are many, some more where codes
   // are looked up. Where a shift and a mask are all that it takes, it never does.
-  static constexpr size_t from = !V::takes_apart || f.at_use ? SIZE_MAX : Few::costly ? V::tokens + 1
+  static constexpr size_t from = !V::takes_apart || f.at_use ? SIZE_MAX : Few::costly ? V::last_tokens + 1
                                : f.codes == Codes::curve || f.codes == Codes::fp4 ? 4 * V::tokens : SIZE_MAX;
   static constexpr size_t together = 256;  // columns
   // Of large types memory is asked for while rows pass by; small ones have so little to ask for that it is not worth the instructions there.
@@ -77,12 +77,12 @@ struct ApartTiles {
 
   static void rows(const std::byte* panel, const Stream& stream, size_t cols, const void* const* x, size_t tokens, PairOutputs* out, size_t row) {
     Block columns[together / 32];
-    const size_t tiles = (tokens + V::tokens - 1) / V::tokens;
+    const size_t tiles = tiles_of<V::tokens, V::last_tokens>(tokens);
     for (size_t c = 0, count; c < cols; c += count) {
       count = std::min(together, cols - c);
       take_apart(panel, stream, count, columns);
       StepsAhead<V> ahead(stream, panel, Few::bytes(count), tiles * (count / 32));
-      each_tile<V::tokens>(tokens, [&](auto tile, size_t t) { add<decltype(tile)::value>(columns, c / 32, count / 32, x + t, ahead, out + t, row); });
+      each_tile<V::tokens, V::last_tokens>(tokens, [&](auto tile, size_t t) { add<decltype(tile)::value>(columns, c / 32, count / 32, x + t, ahead, out + t, row); });
       panel += Few::bytes(count);
     }
   }

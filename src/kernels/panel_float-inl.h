@@ -19,7 +19,7 @@ template <class V, TensorType type>
 struct FloatTile {
   using F = typename V::F;
   static constexpr size_t size = type == TensorType::f32 ? 4 : 2;
-  static constexpr int paired = 0, streamed = 0;
+  static constexpr int paired = 0, streamed = 0, tokens = V::float_tokens, last_tokens = tokens;
 
   static size_t bytes(size_t cols) { return cols * panel_rows * size; }
   static F floats_of(const std::byte* at) { return type == TensorType::f32 ? V::floats_at(at) : type == TensorType::f16 ? V::halves(at) : V::bfloats(at); }

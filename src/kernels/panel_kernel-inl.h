@@ -21,7 +21,7 @@ template <class V, class Work, int P, int T>
 // The more rows share a panel's unpacking the better, and the more panels share what is loaded of a row; how many there are changes no sum.
 // Few rows wait for memory, which gives one stream faster than two or the other way round (kernels/ask_ahead.h).
 // `Many` takes all rows of a panel from a number on.
-template <class V, class Work, class Many, int most>
+template <class V, class Work, class Many>
 void multiply(const PanelPair& w, size_t cols, const void* const* x, size_t tokens, PairOutputs* out) {
   [[maybe_unused]] const std::byte* const both[2] = {w.first, w.second};
   [[maybe_unused]] const auto together = [&](auto tile, size_t t) { rows_together<V, Work, 2, decltype(tile)::value>(both, w.next, cols, x + t, out + t, 0); };
@@ -33,7 +33,7 @@ void multiply(const PanelPair& w, size_t cols, const void* const* x, size_t toke
   const auto one = [&](const std::byte* panel, const std::byte* next, size_t row) {
     if constexpr (Many::from < SIZE_MAX)
       if (tokens >= Many::from) return Many::rows(panel, {panel + Work::bytes(cols), next, ask_ahead.rows}, cols, x, tokens, out, row);
-    each_tile<most>(tokens, [&](auto tile, size_t t) { rows_together<V, Work, 1, decltype(tile)::value>(&panel, next, cols, x + t, out + t, row); });
+    each_tile<Work::tokens, Work::last_tokens>(tokens, [&](auto tile, size_t t) { rows_together<V, Work, 1, decltype(tile)::value>(&panel, next, cols, x + t, out + t, row); });
   };
   one(w.first, w.second ? w.second : w.next, 0);
   if (w.second) one(w.second, w.next, panel_rows);
@@ -88,10 +88,10 @@ template <class V, size_t... i>
 constexpr PanelKernels all_kernels(const char* name, std::index_sequence<i...>) {
   return {name,
           V::tile,
-          {multiply<V, Tile<V, of_any_type(panel_formats[i])>, ApartTiles<V, of_any_type(panel_formats[i])>, V::tokens>...},
-          multiply<V, FloatTile<V, TensorType::f32>, FloatsApart<V, TensorType::f32>, V::float_tokens>,
-          multiply<V, FloatTile<V, TensorType::f16>, FloatsApart<V, TensorType::f16>, V::float_tokens>,
-          multiply<V, FloatTile<V, TensorType::bf16>, FloatsApart<V, TensorType::bf16>, V::float_tokens>,
+          {multiply<V, Tile<V, of_any_type(panel_formats[i])>, ApartTiles<V, of_any_type(panel_formats[i])>>...},
+          multiply<V, FloatTile<V, TensorType::f32>, FloatsApart<V, TensorType::f32>>,
+          multiply<V, FloatTile<V, TensorType::f16>, FloatsApart<V, TensorType::f16>>,
+          multiply<V, FloatTile<V, TensorType::bf16>, FloatsApart<V, TensorType::bf16>>,
           spin_bytes<V>,
           spin_floats<V>};
 }

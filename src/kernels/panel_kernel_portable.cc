@@ -9,7 +9,7 @@ namespace moiety {
 namespace {
 
 struct Portable {
-  static constexpr int lanes = 16, tokens = 1, float_tokens = 1, paired = 0, streamed = 0, streamed_costly = 0;
+  static constexpr int lanes = 16, tokens = 1, last_tokens = 1, float_tokens = 1, paired = 0, streamed = 0, streamed_costly = 0;
   static constexpr bool in_order = false;
   static constexpr bool takes_apart = false;
   static constexpr size_t tile = 8;

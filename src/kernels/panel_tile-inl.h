@@ -1,7 +1,7 @@
 // A tile: a few rows of activations times a panel of quantised weights, or two panels, 32 columns at a time. Written once over a vector type V;
 // nothing here may instantiate code that other files share: it would carry instructions they must not run.
 //
-// V has `lanes` (16 or 8) rows of a panel; `halves` of 8 lanes make up its 16 rows.
+// V has `lanes` (16 or 8) rows of a panel; `halves` of 8 lanes make up its 16 rows. A tile has `tokens` rows of activations, the last up to `last_tokens`.
 //   B  bytes: code 4 r + k of row r     I  a sum for each row     S  what a chain of byte products is kept in     F  a float for each row
 // Two panels meet up to `paired` rows of activations at once where they lie in the cache, and, on cores that read two streams faster than one, up to
 // `streamed` rows where they come from memory (`streamed_costly` of types that take long to take apart). `in_order`: there are registers for all lines
@@ -43,12 +43,16 @@ void with_index(size_t count, Function&& f) {
   }
 }
 
-// Calls f(Index<T>, t) for rows [t, t + T): tiles of `most` rows, then one of what is left.
-template <int most, class Function>
+// How many tiles each_tile makes of so many rows.
+template <int most, int last>
+size_t tiles_of(size_t rows) { return rows <= last ? 1 : (rows - last + most - 1) / most + 1; }
+
+// Calls f(Index<T>, t) for rows [t, t + T): tiles of `most` rows, then one of what is left, which may be up to `last`.
+template <int most, int last, class Function>
 void each_tile(size_t rows, Function&& f) {
   size_t t = 0;
-  for (; t + most <= rows; t += most) f(Index<most>{}, t);
-  with_index<most - 1>(rows - t, [&](auto count) { f(count, t); });
+  for (; rows - t > last; t += most) f(Index<most>{}, t);
+  with_index<last>(rows - t, [&](auto count) { f(count, t); });
 }
 
 // The same with as few tiles, but about as many rows in each.
@@ -111,6 +115,7 @@ struct Tile {
   static constexpr int start = f.sub == 32 ? q8_start_for(offset) : -1;  // which of a block's starts has this offset
   static constexpr bool subtracts_offset = offset != 0 && start < 0;
   static constexpr int per_sub = f.sub / 4;  // groups of four columns
+  static constexpr int tokens = V::tokens, last_tokens = V::last_tokens;
   static constexpr bool costly = f.high_bits > 0 || f.sub < 32;  // codes lie in two planes, or scales are many
   static constexpr int halves = int(panel_rows) / V::lanes, paired = V::paired, streamed = costly ? V::streamed_costly : V::streamed;
   // Byte products add up in 16 bits this many at a time: 2 * 127 * largest * chain stays below 2^15.

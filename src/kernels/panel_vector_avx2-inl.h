@@ -10,7 +10,7 @@ namespace {
 
 template <bool vnni>
 struct Avx2 {
-  static constexpr int lanes = 8, tokens = 4, float_tokens = 2, paired = 0, streamed = 1, streamed_costly = 0;
+  static constexpr int lanes = 8, tokens = 4, last_tokens = 5, float_tokens = 2, paired = 0, streamed = 1, streamed_costly = 0;
   static constexpr bool in_order = false;
   static constexpr bool takes_apart = !vnni;
   static constexpr size_t tile = takes_apart ? 32 : 8;

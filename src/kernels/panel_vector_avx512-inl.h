@@ -10,7 +10,7 @@ namespace {
 
 template <bool vnni>
 struct Avx512 {
-  static constexpr int lanes = 16, tokens = vnni ? 12 : 8, float_tokens = 4, paired = vnni ? 6 : 0, streamed = vnni ? 6 : 1, streamed_costly = streamed;
+  static constexpr int lanes = 16, tokens = vnni ? 12 : 8, last_tokens = tokens, float_tokens = 4, paired = vnni ? 6 : 0, streamed = vnni ? 6 : 1, streamed_costly = streamed;
   static constexpr bool in_order = true;
   static constexpr bool takes_apart = false;
   static constexpr size_t tile = tokens;
