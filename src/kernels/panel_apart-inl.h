@@ -18,8 +18,8 @@ struct ApartTiles {
   static constexpr int halves = Few::halves, subs = 32 / f.sub;
   // How many rows it pays for, on instruction sets where it does: more than the largest tile where codes lie in two planes or scales are many, some more where codes
   // are looked up. Where a shift and a mask are all that it takes, it never does.
-  static constexpr size_t from = !V::takes_apart || f.at_use ? SIZE_MAX : Few::costly ? V::last_tokens + 1
-                               : f.codes == Codes::curve || f.codes == Codes::fp4 ? 4 * V::tokens : SIZE_MAX;
+  static constexpr size_t from = !V::takes_apart || f.at_use ? SIZE_MAX : Few::costly ? Few::last_tokens + 1
+                               : f.codes == Codes::curve || f.codes == Codes::fp4 ? 4 * Few::tokens : SIZE_MAX;
   static constexpr size_t together = 256;  // columns
   // Of large types memory is asked for while rows pass by; small ones have so little to ask for that it is not worth the instructions there.
   static constexpr bool in_steps = f.low_bits + f.high_bits > 4;
@@ -55,9 +55,10 @@ struct ApartTiles {
     });
   }
 
-  // Adds the products of `count` blocks, the first of which is number `block` of a row, to `out`.
+  // Adds the products of `count` blocks, the first of which is number `block` of a row, to `out`. A block is a step ahead, from `step` on.
   template <int T>
-  [[gnu::noinline]] static void add(const Block* columns, size_t block, size_t count, const void* const* rows, StepsAhead<V>& ahead, PairOutputs* out, size_t row) {
+  [[gnu::noinline]] static void add(const Block* columns, size_t block, size_t count, const void* const* rows, const StepsAhead<V>& ahead, size_t step,
+                                    PairOutputs* out, size_t row) {
     const Q8Block *first[T], *x[T];
     F sums[halves * T];
     unrolled<T>([&](auto t) __attribute__((always_inline)) { first[t.value] = static_cast<const Q8Block*>(rows[t.value]) + block; });
@@ -65,24 +66,24 @@ struct ApartTiles {
     unrolled<halves * T>([&](auto i) __attribute__((always_inline)) {
       sums[i.value] = block == 0 ? V::zero() : V::floats_at(reinterpret_cast<const std::byte*>(sum_at(i.value)));
     });
-    StepsAhead<V> steps = ahead;  // kept out of memory that others write
     for (size_t b = 0; b < count; b++) {
-      if constexpr (in_steps) steps.ask();
+      if constexpr (in_steps) ahead.ask(step + b);
       unrolled<T>([&](auto t) __attribute__((always_inline)) { x[t.value] = first[t.value] + b; });
       Few::template columns32<halves, T>(columns[b], x, sums);
     }
-    ahead = steps;
     unrolled<halves * T>([&](auto i) __attribute__((always_inline)) { V::store(sum_at(i.value), sums[i.value]); });
   }
 
   static void rows(const std::byte* panel, const Stream& stream, size_t cols, const void* const* x, size_t tokens, PairOutputs* out, size_t row) {
     Block columns[together / 32];
-    const size_t tiles = tiles_of<V::tokens, V::last_tokens>(tokens);
+    const size_t tiles = tiles_of<Few::tokens, Few::last_tokens>(tokens);
     for (size_t c = 0, count; c < cols; c += count) {
       count = std::min(together, cols - c);
       take_apart(panel, stream, count, columns);
-      StepsAhead<V> ahead(stream, panel, Few::bytes(count), tiles * (count / 32));
-      each_tile<V::tokens, V::last_tokens>(tokens, [&](auto tile, size_t t) { add<decltype(tile)::value>(columns, c / 32, count / 32, x + t, ahead, out + t, row); });
+      const StepsAhead<V> ahead(stream, panel, Few::bytes(count), tiles * (count / 32));
+      each_tile<Few::tokens, Few::last_tokens>(tokens, [&](auto tile, size_t t) {
+        add<decltype(tile)::value>(columns, c / 32, count / 32, x + t, ahead, t / Few::tokens * (count / 32), out + t, row);
+      });
       panel += Few::bytes(count);
     }
   }

@@ -93,16 +93,13 @@ struct Unasked {
 template <class V>
 struct StepsAhead {
   Stream stream;
-  const std::byte* at;
+  const std::byte* columns;
   size_t step;  // bytes
   StepsAhead(const Stream& stream, const std::byte* columns, size_t bytes, size_t steps)
-      : stream(stream), at(columns), step((bytes / steps + 63) / 64 * 64) {
+      : stream(stream), columns(columns), step((bytes / steps + 63) / 64 * 64) {
     if (stream.ahead.bytes < bytes) this->stream.ahead.bytes = bytes;
   }
-  [[gnu::always_inline]] void ask() {
-    stream.template ask<V>(at, step);
-    at += step;
-  }
+  [[gnu::always_inline]] void ask(size_t number) const { stream.template ask<V>(columns + number * step, step); }
 };
 
 template <class V, PanelFormat f>
